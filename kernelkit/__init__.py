@@ -1,0 +1,38 @@
+"""Kernel methods that are exact or come with a guarantee.
+
+Names are loaded on first use, so that ``import kernelkit`` stays cheap.
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if _TYPE_CHECKING:  # what editors and type checkers see
+    from kernelkit import datasets as datasets
+    from kernelkit.density import MultivariateECDF as MultivariateECDF
+    from kernelkit.density import ecdf as ecdf
+    from kernelkit.density import empirical_copula as empirical_copula
+    from kernelkit.plotting import ECDFDisplay as ECDFDisplay
+
+_HOME = {
+    "MultivariateECDF": "kernelkit.density",
+    "ecdf": "kernelkit.density",
+    "empirical_copula": "kernelkit.density",
+    "ECDFDisplay": "kernelkit.plotting",
+}
+_SUBPACKAGES = ("datasets", "density", "plotting")
+
+__all__ = ["__version__", *_HOME, *_SUBPACKAGES]  # noqa: PLE0604
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(_import_module(_HOME[name]), name)
+    if name in _SUBPACKAGES:
+        return _import_module(f"kernelkit.{name}")
+    raise AttributeError(f"module 'kernelkit' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)
