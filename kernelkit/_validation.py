@@ -1,0 +1,152 @@
+"""The only code that looks at raw user input; imported as ``check``."""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.base import _fit_context as _fit_context
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_is_fitted,
+    validate_data,
+)
+
+Array = npt.NDArray[Any]
+
+N_JOBS = [Integral, None]
+BOOLEAN = ["boolean"]
+
+params = _fit_context(prefer_skip_nested_validation=True)
+"""Decorator of `fit`: checks the constructor parameters before the body runs."""
+
+
+def one_of(*options: str) -> list[Any]:
+    """Constrain a parameter to one of some strings."""
+    return [StrOptions(set(options))]
+
+
+def choice(name: str, value: Any, options: Sequence[str]) -> str:
+    """Check an argument of a method that is one of some strings."""
+    if value not in options:
+        allowed = ", ".join(map(repr, options))
+        raise ValueError(f"The {name!r} argument must be one of {allowed}. Got {value!r} instead.")
+    return str(value)
+
+
+def fraction(name: str, value: Any) -> float:
+    """Check an argument that lies strictly between 0 and 1."""
+    if not (np.isscalar(value) and np.isreal(value) and 0 < value < 1):
+        raise ValueError(f"The {name!r} argument must be a number in (0, 1). Got {value!r} instead.")
+    return float(value)
+
+
+def ordered_fit_data(estimator: BaseEstimator, X: Any) -> Array:
+    """Check training rows of which only the order matters.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        Bool, integer or float, in the caller's precision. Infinities are allowed.
+    """
+    return _ordered(estimator, X, reset=True)
+
+
+def ordered_query_data(estimator: BaseEstimator, X: Any, *, min_samples: int = 1) -> Array:
+    """Check query rows of a fitted estimator of which only the order matters."""
+    check_is_fitted(estimator)
+    return _ordered(estimator, X, reset=False, ensure_min_samples=min_samples)
+
+
+def is_fitted(estimator: BaseEstimator) -> None:
+    """Raise NotFittedError unless `fit` was called."""
+    check_is_fitted(estimator)
+
+
+def sample_weight(sample_weight: Any, X: Array) -> Array | None:
+    """Check row weights; None if all rows weigh the same."""
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=True
+    )
+    if not weights.any():
+        raise ValueError("Every sample_weight is zero; give at least one row a positive weight.")
+    return None if (weights == weights[0]).all() else weights
+
+
+def grid_axes(axes: Any, n_features: int) -> list[Array]:
+    """Check the axes of a rectilinear grid: strictly increasing finite numbers."""
+    axes = list(axes)
+    if len(axes) != n_features:
+        raise ValueError(
+            f"A grid needs one axis per feature: expected {n_features} axes, got {len(axes)}."
+        )
+    checked = []
+    for k, axis in enumerate(axes):
+        nodes = check_array(
+            axis, ensure_2d=False, dtype="numeric", input_name=f"axes[{k}]"
+        )
+        if nodes.ndim != 1 or not (nodes[1:] > nodes[:-1]).all():
+            raise ValueError(
+                f"axes[{k}] must be a 1-D array of strictly increasing numbers; "
+                "np.unique sorts it and drops repetitions."
+            )
+        checked.append(nodes)
+    return checked
+
+
+def signs(signs: Any, n_features: int) -> Array:
+    """Check one sign, -1 or +1, per feature."""
+    values = np.asarray(signs)
+    if values.shape != (n_features,) or not np.isin(values, (-1, 1)).all():
+        raise ValueError(
+            f"signs must be {n_features} numbers, each -1 (source <= query) or +1 "
+            f"(source > query). Got {signs!r} instead."
+        )
+    return values
+
+
+def _ordered(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
+    _refuse_foreign(X)
+    X = validate_data(estimator, X, dtype="numeric", ensure_all_finite=False, **options)
+    name = type(estimator).__name__
+    if X.dtype.kind not in "biuf":
+        raise ValueError(f"{name} expects numbers, got X of dtype {X.dtype}.")
+    if X.dtype.kind == "f" and X.size and np.isnan(X.min()):
+        raise ValueError(
+            f"Input X contains NaN. {name} orders rows, and NaN has no place in an "
+            "order: drop or impute these rows first."
+        )
+    if X.dtype.kind == "f" and X.dtype.itemsize > 8:
+        rounded = X.astype(np.float64)
+        if (rounded != X).any():
+            raise ValueError(
+                f"X of dtype {X.dtype} holds numbers that float64 cannot represent, so "
+                "rounding could tie distinct rows: round X to float64 yourself first."
+            )
+        X = rounded
+    return X
+
+
+def _refuse_foreign(X: Any) -> None:
+    """Refuse containers that scikit-learn would convert in silence, losing something."""
+    if type(X).__module__.partition(".")[0] in {"dask", "dask_expr"}:
+        raise ValueError(
+            f"Got a Dask collection ({type(X).__name__}), which would be pulled into "
+            "memory as a whole: pass X.compute() if it fits."
+        )
+    if np.ma.is_masked(X):
+        raise ValueError("X holds masked values: fill or drop them first.")
+    dtypes = getattr(X, "dtypes", None)
+    if dtypes is None:
+        return
+    for column, dtype in zip(X.columns, dtypes, strict=True):
+        if str(dtype).lower().startswith(("categ", "enum")):
+            raise ValueError(
+                f"Column {column!r} is categorical: encode it as numbers or drop it."
+            )
