@@ -1,13 +1,13 @@
 """The only code that looks at raw user input; imported as ``check``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator
-from sklearn.base import _fit_context as _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -21,8 +21,25 @@ Array = npt.NDArray[Any]
 N_JOBS = [Integral, None]
 BOOLEAN = ["boolean"]
 
-params = _fit_context(prefer_skip_nested_validation=True)
-"""Decorator of `fit`: checks the constructor parameters before the body runs."""
+
+def params(fit: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate `fit`: check the constructor parameters first, undo a fit that raises.
+
+    So a failed fit leaves the estimator as it was, be that fitted or not.
+    """
+    checked_fit = _fit_context(prefer_skip_nested_validation=True)(fit)
+
+    @wraps(fit)
+    def fit_or_undo(self: BaseEstimator, *args: Any, **kwargs: Any) -> Any:
+        before = vars(self).copy()
+        try:
+            return checked_fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return fit_or_undo
 
 
 def one_of(*options: str) -> list[Any]:
@@ -34,14 +51,18 @@ def choice(name: str, value: Any, options: Sequence[str]) -> str:
     """Check an argument of a method that is one of some strings."""
     if value not in options:
         allowed = ", ".join(map(repr, options))
-        raise ValueError(f"The {name!r} argument must be one of {allowed}. Got {value!r} instead.")
+        raise ValueError(
+            f"The {name!r} argument must be one of {allowed}. Got {value!r} instead."
+        )
     return str(value)
 
 
 def fraction(name: str, value: Any) -> float:
     """Check an argument that lies strictly between 0 and 1."""
     if not (np.isscalar(value) and np.isreal(value) and 0 < value < 1):
-        raise ValueError(f"The {name!r} argument must be a number in (0, 1). Got {value!r} instead.")
+        raise ValueError(
+            f"The {name!r} argument must be a number in (0, 1). Got {value!r} instead."
+        )
     return float(value)
 
 
@@ -56,7 +77,9 @@ def ordered_fit_data(estimator: BaseEstimator, X: Any) -> Array:
     return _ordered(estimator, X, reset=True)
 
 
-def ordered_query_data(estimator: BaseEstimator, X: Any, *, min_samples: int = 1) -> Array:
+def ordered_query_data(
+    estimator: BaseEstimator, X: Any, *, min_samples: int = 1
+) -> Array:
     """Check query rows of a fitted estimator of which only the order matters."""
     check_is_fitted(estimator)
     return _ordered(estimator, X, reset=False, ensure_min_samples=min_samples)
@@ -72,10 +95,16 @@ def sample_weight(sample_weight: Any, X: Array) -> Array | None:
     if sample_weight is None:
         return None
     weights = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=True
+        _as_numpy(sample_weight),
+        X,
+        dtype=np.float64,
+        ensure_non_negative=True,
+        copy=True,
     )
     if not weights.any():
-        raise ValueError("Every sample_weight is zero; give at least one row a positive weight.")
+        raise ValueError(
+            "Every sample_weight is zero; give at least one row a positive weight."
+        )
     return None if (weights == weights[0]).all() else weights
 
 
@@ -113,6 +142,7 @@ def signs(signs: Any, n_features: int) -> Array:
 
 def _ordered(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
     _refuse_foreign(X)
+    X = _as_numpy(X)
     X = validate_data(estimator, X, dtype="numeric", ensure_all_finite=False, **options)
     name = type(estimator).__name__
     if X.dtype.kind not in "biuf":
@@ -131,6 +161,11 @@ def _ordered(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
             )
         X = rounded
     return X
+
+
+def _as_numpy(array: Any) -> Any:
+    """Convert an array of another library, even where scikit-learn dispatches to it."""
+    return np.asarray(array) if hasattr(array, "__array_namespace__") else array
 
 
 def _refuse_foreign(X: Any) -> None:
