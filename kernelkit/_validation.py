@@ -113,7 +113,8 @@ def grid_axes(axes: Any, n_features: int) -> list[Array]:
     axes = list(axes)
     if len(axes) != n_features:
         raise ValueError(
-            f"A grid needs one axis per feature: expected {n_features} axes, got {len(axes)}."
+            f"A grid needs one axis per feature: expected {n_features} axes, "
+            f"got {len(axes)}."
         )
     checked = []
     for k, axis in enumerate(axes):
@@ -169,7 +170,7 @@ def _as_numpy(array: Any) -> Any:
 
 
 def _refuse_foreign(X: Any) -> None:
-    """Refuse containers that scikit-learn would convert in silence, losing something."""
+    """Refuse containers whose silent conversion would lose something."""
     if type(X).__module__.partition(".")[0] in {"dask", "dask_expr"}:
         raise ValueError(
             f"Got a Dask collection ({type(X).__name__}), which would be pulled into "
