@@ -1,0 +1,250 @@
+"""Draw an empirical distribution function."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from kernelkit import _validation as check
+from kernelkit.density import MultivariateECDF
+from kernelkit.plotting._axes import axes_or_new
+
+Array = npt.NDArray[Any]
+
+_MAX_ROWS = 1000  # more dots hide the contours
+
+
+class ECDFDisplay:
+    """Empirical distribution function of one or two features, ready to draw.
+
+    Use `from_estimator` to create one; the constructor takes what it computes.
+
+    Parameters
+    ----------
+    nodes : sequence of one or two ndarrays
+        Ascending nodes along each feature, in the unit of the feature.
+    values : ndarray of shape (len(nodes[0]),) or (len(nodes[0]), len(nodes[1]))
+        Distribution function at the nodes, in [0, 1].
+    feature_names : sequence of str
+        One axis label per feature.
+    band : tuple of two ndarrays of shape (len(nodes[0]),) or None, default=None
+        Lower and upper confidence bound at the nodes; one feature only.
+    level : float or None, default=None
+        Confidence level of the band, in (0, 1).
+    rows : ndarray of shape (n_rows, 2) or None, default=None
+        Training rows to draw as dots; two features only.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes of the last call of `plot`.
+    figure_ : matplotlib Figure
+        Figure of these axes.
+    line_, band_ : matplotlib artists
+        Step line and band of one feature; `band_` is None without a band.
+    contour_, rows_, colorbar_ : matplotlib artists
+        Filled contours, dots and colour bar of two features; `rows_` is None without
+        rows.
+
+    See Also
+    --------
+    kernelkit.MultivariateECDF : The estimator to draw.
+
+    Examples
+    --------
+    >>> from kernelkit import ECDFDisplay, MultivariateECDF
+    >>> distribution = MultivariateECDF().fit([[0.0], [1.0], [1.0], [2.0]])
+    >>> display = ECDFDisplay.from_estimator(distribution)
+    >>> display.line_.get_ydata().tolist()
+    [0.0, 0.25, 0.75, 1.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Array],
+        values: Array,
+        *,
+        feature_names: Sequence[str],
+        band: tuple[Array, Array] | None = None,
+        level: float | None = None,
+        rows: Array | None = None,
+    ) -> None:
+        self.nodes = nodes
+        self.values = values
+        self.feature_names = feature_names
+        self.band = band
+        self.level = level
+        self.rows = rows
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: MultivariateECDF,
+        X: Any = None,
+        *,
+        features: Sequence[int] | None = None,
+        level: float | None = 0.95,
+        method: str = "dkw",
+        grid_resolution: int = 400,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Evaluate a fitted distribution function on a grid and draw it.
+
+        Parameters
+        ----------
+        estimator : MultivariateECDF
+            Fitted estimator.
+        X : array-like of shape (n_rows, n_features) or None, default=None
+            Rows whose range is drawn; None stands for the training rows.
+        features : sequence of one or two ints or None, default=None
+            Columns whose marginal distribution is drawn; None stands for all of them.
+        level : float or None, default=0.95
+            Confidence level of the band around the line of one feature, in (0, 1);
+            None draws no band.
+        method : {"dkw", "wilson"}, default="dkw"
+            Band that holds everywhere at once, or at each point alone; see
+            `MultivariateECDF.confidence_band`.
+        grid_resolution : int, default=400
+            Largest number of training values per feature that become nodes. They are
+            spread evenly over the sorted values, so that between two neighbours the
+            function rises by little more than ``1 / grid_resolution``.
+        ax : matplotlib Axes or None, default=None
+            Axes to draw into; None makes a new figure.
+        **kwargs
+            Passed to `matplotlib.axes.Axes.plot` (one feature) or
+            `matplotlib.axes.Axes.contourf` (two features).
+
+        Returns
+        -------
+        display : ECDFDisplay
+
+        Raises
+        ------
+        ValueError
+            If there are more than two features to draw, or `method` is "dkw" and the
+            rows have unequal weights.
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        check.is_fitted(estimator)
+        features = _drawable(features, estimator.n_features_in_)
+        shown = X if X is None else check.ordered_query_data(estimator, X)[:, features]
+        names = getattr(estimator, "feature_names_in_", None)
+        rows = np.column_stack(
+            [estimator.sorted_values_[k][estimator.ranks_[k]] for k in features]
+        )
+        marginal = MultivariateECDF(n_jobs=estimator.n_jobs).fit(
+            rows, sample_weight=estimator.sample_weight_
+        )
+        shown = rows if shown is None else shown
+        nodes = [
+            _nodes(values, seen, grid_resolution)
+            for values, seen in zip(marginal.sorted_values_, shown.T, strict=True)
+        ]
+        alone = len(features) == 1
+        band = None
+        if alone and level is not None:
+            band = marginal.confidence_band(
+                nodes[0][:, None], level=level, method=method
+            )
+        every = -(-len(rows) // _MAX_ROWS)
+        display = cls(
+            nodes,
+            marginal.evaluate_grid(nodes),
+            feature_names=[f"x{k}" if names is None else names[k] for k in features],
+            band=band,
+            level=level if alone else None,
+            rows=None if alone else rows[::every],
+        )
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw what was computed before.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Axes to draw into; None makes a new figure.
+        **kwargs
+            Passed to `matplotlib.axes.Axes.plot` (one feature) or
+            `matplotlib.axes.Axes.contourf` (two features).
+
+        Returns
+        -------
+        self : ECDFDisplay
+        """
+        self.ax_ = axes_or_new(ax)
+        self.figure_ = self.ax_.figure
+        self.ax_.set_xlabel(self.feature_names[0])
+        if len(self.nodes) == 1:
+            self._plot_steps(**kwargs)
+        else:
+            self._plot_contours(**kwargs)
+        return self
+
+    def _plot_steps(self, **kwargs: Any) -> None:
+        kwargs = {"drawstyle": "steps-post", "label": "ECDF"} | kwargs
+        (self.line_,) = self.ax_.plot(self.nodes[0], self.values, **kwargs)
+        self.ax_.set_ylabel("cumulative probability")
+        self.band_ = None
+        if self.band is None or self.level is None:
+            return
+        self.band_ = self.ax_.fill_between(
+            self.nodes[0],
+            *self.band,
+            step="post",
+            alpha=0.25,
+            linewidth=0,
+            color=self.line_.get_color(),
+            label=f"{100 * self.level:g}% confidence band",
+        )
+        self.ax_.legend()
+
+    def _plot_contours(self, **kwargs: Any) -> None:
+        x, y = self.nodes
+        kwargs = {"levels": np.linspace(0.0, 1.0, 11), "cmap": "viridis"} | kwargs
+        self.contour_ = self.ax_.contourf(x, y, self.values.T, **kwargs)
+        self.colorbar_ = self.figure_.colorbar(self.contour_, ax=self.ax_)
+        self.colorbar_.set_label("cumulative probability")
+        self.rows_ = None
+        if self.rows is not None:
+            self.rows_ = self.ax_.scatter(
+                *self.rows.T, s=4, color="white", alpha=0.5, linewidths=0
+            )
+        self.ax_.set(
+            xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), ylabel=self.feature_names[1]
+        )
+
+
+def _drawable(features: Sequence[int] | None, n_features: int) -> list[int]:
+    """Check which columns to draw: one or two of them."""
+    columns = list(range(n_features) if features is None else features)
+    if not 1 <= len(columns) <= 2:
+        raise ValueError(
+            f"Only one or two features can be drawn, got {len(columns)}: choose them "
+            "with features=(i,) or features=(i, j)."
+        )
+    if not all(k in range(n_features) for k in columns):
+        raise ValueError(
+            f"features must be column numbers from 0 to {n_features - 1}. "
+            f"Got {features!r} instead."
+        )
+    return columns
+
+
+def _nodes(values: Array, shown: Array, resolution: int) -> Array:
+    """Spread nodes over the shown range, at training values and a bit beyond.
+
+    values : (n_samples,) ascending; shown : (n_rows,). Matplotlib draws finite float64.
+    """
+    shown = shown[np.isfinite(shown)].astype(np.float64)
+    if not shown.size:
+        raise ValueError("Nothing to draw: a feature has no finite value.")
+    low, high = shown.min(), shown.max()
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    low, high = low - margin, high + margin
+    inside = np.unique(values[(values > low) & (values < high)].astype(np.float64))
+    every = np.linspace(0, inside.size - 1, min(inside.size, resolution)).astype(int)
+    return np.concatenate([[low], inside[every], [high]])
