@@ -1,0 +1,86 @@
+"""Every public estimator of kernelkit, and how to exercise any of them.
+
+Contract tests run over `ESTIMATORS`, so a new estimator is tested with no edit.
+"""
+
+import pkgutil
+from importlib import import_module
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils._testing import set_random_state
+
+import kernelkit
+
+QUERY_METHODS = (
+    "predict",
+    "predict_proba",
+    "decision_function",
+    "transform",
+    "score_samples",
+    "cdf",
+    "survival",
+)
+
+
+def modules():
+    """Import every module of kernelkit, private ones included."""
+    return [
+        import_module(info.name)
+        for info in pkgutil.walk_packages(kernelkit.__path__, "kernelkit.")
+        if not info.name.endswith("__main__")
+    ]
+
+
+def _public_estimators():
+    defined = [
+        thing
+        for module in modules()
+        for thing in vars(module).values()
+        if isinstance(thing, type) and thing.__module__ == module.__name__
+    ]
+    return sorted(
+        (
+            thing
+            for thing in defined
+            if issubclass(thing, BaseEstimator) and not thing.__name__.startswith("_")
+        ),
+        key=lambda Estimator: Estimator.__name__,
+    )
+
+
+ESTIMATORS = _public_estimators()
+
+
+def query_methods(Estimator):
+    """Name the methods that take query rows and return one result per row."""
+    return [method for method in QUERY_METHODS if hasattr(Estimator, method)]
+
+
+def new(Estimator, **params):
+    """Build an estimator whose fits repeat themselves."""
+    estimator = Estimator(**params)
+    set_random_state(estimator, 0)
+    return estimator
+
+
+def labels(X):
+    """Give rows a target that classifiers and regressors both take."""
+    return np.arange(len(X)) % 2
+
+
+def outputs(model, X):
+    """Ask a fitted model everything about rows."""
+    return {name: getattr(model, name)(X) for name in query_methods(type(model))}
+
+
+def assert_same_bits(got, expected):
+    """Compare the outputs of two models exactly."""
+    assert got.keys() == expected.keys()
+    for method, values in expected.items():
+        np.testing.assert_array_equal(got[method], values, err_msg=method, strict=True)
+
+
+def mean_output(model, X, y=None):
+    """Score a model by a number that depends on all it says; a scorer."""
+    return float(np.mean([np.mean(values) for values in outputs(model, X).values()]))
