@@ -105,6 +105,12 @@ def sample_weight(sample_weight: Any, X: Array) -> Array | None:
         raise ValueError(
             "Every sample_weight is zero; give at least one row a positive weight."
         )
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            "The sum of sample_weight overflows: divide the weights by their maximum."
+        )
     return None if (weights == weights[0]).all() else weights
 
 
