@@ -130,7 +130,6 @@ class ECDFDisplay:
         """
         check.is_fitted(estimator)
         features = _drawable(features, estimator.n_features_in_)
-        shown = X if X is None else check.ordered_query_data(estimator, X)[:, features]
         names = getattr(estimator, "feature_names_in_", None)
         rows = np.column_stack(
             [estimator.sorted_values_[k][estimator.ranks_[k]] for k in features]
@@ -138,7 +137,9 @@ class ECDFDisplay:
         marginal = MultivariateECDF(n_jobs=estimator.n_jobs).fit(
             rows, sample_weight=estimator.sample_weight_
         )
-        shown = rows if shown is None else shown
+        shown = rows
+        if X is not None:
+            shown = check.ordered_query_data(estimator, X)[:, features]
         nodes = [
             _nodes(values, seen, grid_resolution)
             for values, seen in zip(marginal.sorted_values_, shown.T, strict=True)
@@ -211,7 +212,7 @@ class ECDFDisplay:
         self.rows_ = None
         if self.rows is not None:
             self.rows_ = self.ax_.scatter(
-                *self.rows.T, s=4, color="white", alpha=0.5, linewidths=0
+                *self.rows.T, s=6, color="white", edgecolors="black", linewidths=0.3
             )
         self.ax_.set(
             xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), ylabel=self.feature_names[1]
