@@ -26,7 +26,7 @@ _SUBPACKAGES = ("datasets", "density", "plotting")
 __all__ = ["__version__", *_HOME, *_SUBPACKAGES]  # noqa: PLE0604
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
     if name in _HOME:
         return getattr(_import_module(_HOME[name]), name)
     if name in _SUBPACKAGES:
@@ -34,5 +34,5 @@ def __getattr__(name):
     raise AttributeError(f"module 'kernelkit' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)
