@@ -59,7 +59,7 @@ def choice(name: str, value: Any, options: Sequence[str]) -> str:
 
 def fraction(name: str, value: Any) -> float:
     """Check an argument that lies strictly between 0 and 1."""
-    if not (isinstance(value, Real) and 0 < value < 1):
+    if not (isinstance(value, Real) and 0 < float(value) < 1):
         raise ValueError(
             f"The {name!r} argument must be a number in (0, 1). Got {value!r} instead."
         )
