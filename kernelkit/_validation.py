@@ -149,29 +149,49 @@ def signs(signs: Any, n_features: int) -> Array:
 
 def _ordered(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
     _refuse_foreign(X)
-    X = _as_numpy(X)
-    X = validate_data(estimator, X, dtype="numeric", ensure_all_finite=False, **options)
+    given = _as_numpy(X)
+    X = validate_data(
+        estimator, given, dtype="numeric", ensure_all_finite=False, **options
+    )
     name = type(estimator).__name__
     if X.dtype.kind not in "biuf":
         raise ValueError(f"{name} expects numbers, got X of dtype {X.dtype}.")
-    if X.dtype.kind == "f" and X.size and np.isnan(X.min()):
+    if X.dtype.kind != "f":
+        return X
+    if X.size and np.isnan(X.min()):
         raise ValueError(
             f"Input X contains NaN. {name} orders rows, and NaN has no place in an "
             "order: drop or impute these rows first."
         )
-    if X.dtype.kind == "f" and X.dtype.itemsize > 8:
-        rounded = X.astype(np.float64)
-        if (rounded != X).any():
-            raise ValueError(
-                f"X of dtype {X.dtype} holds numbers that float64 cannot represent, so "
-                "rounding could tie distinct rows: round X to float64 yourself first."
-            )
-        X = rounded
+    if X.dtype.itemsize > 8:
+        X = X.astype(np.float64)
+    if _is_rounded(given, X):
+        raise ValueError(
+            "X holds numbers that float64 cannot represent, so that distinct rows "
+            "could tie: convert X to float64 or to one integer dtype yourself."
+        )
     return X
+
+
+def _is_rounded(given: Any, X: Array) -> bool:
+    """Tell whether the floats `X` may differ from the numbers that were given."""
+    if hasattr(given, "dtypes"):  # a frame, whose integers join the floats
+        exact = [
+            str(dtype).lower().startswith(("int", "uint", "object"))
+            for dtype in given.dtypes
+        ]
+        size = np.abs(X[:, exact])
+        return bool(((size >= 2.0**53) & (size < np.inf)).any())
+    dtype = getattr(given, "dtype", np.dtype(object))  # a list has none
+    if dtype.kind == "O":
+        return bool((X.astype(object) != np.asarray(given, dtype=object)).any())
+    return dtype.itemsize > 8 and bool((given != X).any())
 
 
 def _as_numpy(array: Any) -> Any:
     """Convert an array of another library, even where scikit-learn dispatches to it."""
+    if np.ma.is_masked(array):
+        raise ValueError("Got an array with masked values: fill or drop them first.")
     return np.asarray(array) if hasattr(array, "__array_namespace__") else array
 
 
@@ -182,8 +202,6 @@ def _refuse_foreign(X: Any) -> None:
             f"Got a Dask collection ({type(X).__name__}), which would be pulled into "
             "memory as a whole: pass X.compute() if it fits."
         )
-    if np.ma.is_masked(X):
-        raise ValueError("X holds masked values: fill or drop them first.")
     dtypes = getattr(X, "dtypes", None)
     if dtypes is None:
         return
