@@ -283,7 +283,9 @@ class MultivariateECDF(BaseEstimator):
         constant = 2 if n_features == 1 else n_features * (n_samples + 1)
         half_width = np.sqrt(np.log(constant / (1.0 - level)) / (2 * n_samples))
         center = self.cdf(X)
-        return np.maximum(center - half_width, 0.0), np.minimum(center + half_width, 1.0)
+        return np.maximum(center - half_width, 0.0), np.minimum(
+            center + half_width, 1.0
+        )
 
     def _evaluate(self, X: Any, upper: npt.NDArray[np.bool_]) -> Values:
         """Evaluate an orthant: > where `upper`, <= elsewhere."""
@@ -298,7 +300,9 @@ class MultivariateECDF(BaseEstimator):
                 *X.shape,
                 weighted=self.sample_weight_ is not None,
             )
-            thresholds = ranks.thresholds(self.sorted_values_, X, n_jobs=self.n_jobs)
+            thresholds = ranks.query_thresholds(
+                self.sorted_values_, X, n_jobs=self.n_jobs
+            )
         places, thresholds = ranks.flip(self.ranks_, thresholds, upper)
         totals = sums.dominance_sums(
             places,
@@ -406,7 +410,9 @@ def empirical_copula(X: Any, U: Any = None) -> Values:
     return ecdf(counts.T / (counts.shape[1] + 1), U)
 
 
-def _wilson_band(share: Values, n_samples: float, level: float) -> tuple[Values, Values]:
+def _wilson_band(
+    share: Values, n_samples: float, level: float
+) -> tuple[Values, Values]:
     z = ndtri((1.0 + level) / 2.0)
     shrink = 1.0 + z**2 / n_samples
     center = (share + z**2 / (2.0 * n_samples)) / shrink

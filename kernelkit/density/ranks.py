@@ -1,9 +1,9 @@
 """Turn numbers into places in an order, feature by feature.
 
 A training value becomes its place in the sorted feature (ties in any order), a query
-becomes the count of training values that do not exceed it. Then ``value <= query``
-if and only if ``place < count``: ties, dtypes and infinities are settled here, once,
-and everything behind it is integer arithmetic.
+becomes its threshold: the count of training values that do not exceed it. Then
+``value <= query`` if and only if ``place < threshold``. Ties, dtypes and infinities are
+settled here, once; everything behind it is integer arithmetic.
 """
 
 from typing import Any
@@ -11,33 +11,137 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernelkit import _parallel
+from kernelkit.density._jit_sort import argsort_keys, invert_order
+
 Array = npt.NDArray[Any]
 
 
 def rank_columns(X: Array, *, n_jobs: int | None) -> tuple[Array, Array]:
-    """Sort each feature: sorted values (d, n) and place of each row (d, n), int32."""
-    order = np.argsort(X.T, axis=1, kind="stable")
-    columns = np.take_along_axis(X.T, order, axis=1)
-    places = np.empty(order.shape, dtype=np.int32)
-    np.put_along_axis(places, order, np.arange(len(X), dtype=np.int32)[None], axis=1)
+    """Sort each feature.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Bool, integers of any size or floats up to 64 bits, without NaN.
+    n_jobs : int or None
+        Number of threads, a feature each.
+
+    Returns
+    -------
+    columns : ndarray of shape (n_features, n_samples)
+        Values in ascending order, in the dtype of `X`.
+    places : ndarray of shape (n_features, n_samples), int32
+        Place of each row; equal values in the order of their rows.
+
+    Raises
+    ------
+    NotImplementedError
+        If `X` has 2**31 rows or more.
+    """
+    n_samples, n_features = X.shape
+    if n_samples >= 2**31:
+        raise NotImplementedError(
+            f"X has {n_samples} rows, and places are 32-bit integers: split X into parts "
+            "of fewer than 2**31 rows and average their results, weighted by their size."
+        )
+    columns = np.empty((n_features, n_samples), dtype=X.dtype)
+    places = np.empty((n_features, n_samples), dtype=np.int32)
+    _parallel.run(
+        ((_rank, (X[:, k], columns[k], places[k])) for k in range(n_features)),
+        n_jobs=n_jobs,
+    )
     return columns, places
 
 
 def own_thresholds(columns: Array, places: Array) -> Array:
-    """Count the values <= each training value, (d, n) int32."""
-    return np.array([np.searchsorted(c, c, "right").astype(np.int32)[p] for c, p in zip(columns, places)])
+    """Count the values <= each training value, (n_features, n_samples) int32."""
+    thresholds = places + np.int32(1)
+    for column, row in zip(columns, thresholds, strict=True):
+        ends = np.flatnonzero(column[1:] != column[:-1])  # last places of tied groups
+        if ends.size < column.size - 1:
+            ends = np.append(ends, column.size - 1).astype(np.int32) + np.int32(1)
+            row[:] = np.repeat(ends, np.diff(ends, prepend=0))[row - 1]
+    return thresholds
 
 
-def thresholds(columns: Array, X: Array, *, n_jobs: int | None) -> Array:
-    return np.array([np.searchsorted(c, x, "right").astype(np.int32) for c, x in zip(columns, X.T)])
+def query_thresholds(columns: Array, X: Array, *, n_jobs: int | None) -> Array:
+    """Count the training values <= each query value, (n_features, n_queries) int32."""
+    thresholds = np.empty(X.shape[::-1], dtype=np.int32)
+    _parallel.run(
+        (
+            (_threshold, (column, X[:, k], thresholds[k]))
+            for k, column in enumerate(columns)
+        ),
+        n_jobs=n_jobs,
+    )
+    return thresholds
 
 
-def count_not_above(column: Array, nodes: Array) -> Array:
-    return np.searchsorted(column, nodes, "right").astype(np.int32)
+def count_not_above(column: Array, queries: Array) -> Array:
+    """Count the values of a sorted column that do not exceed each query, exactly."""
+    floors, below_all = _floor(queries, column.dtype)
+    counts = np.searchsorted(column, floors, side="right")
+    counts[below_all] = 0
+    return counts
 
 
 def flip(places: Array, thresholds: Array, upper: Array) -> tuple[Array, Array]:
+    """Reverse the order of some features: ``value > query`` becomes the lower side."""
+    if not upper.any():
+        return places, thresholds
     n = places.shape[1]
-    places = np.where(upper[:, None], n - 1 - places, places)
-    thresholds = np.where(upper[:, None], n - thresholds, thresholds)
-    return places, thresholds
+    upper = upper[:, None]
+    places = np.where(upper, np.int32(n - 1) - places, places)
+    return places, np.where(upper, np.int32(n) - thresholds, thresholds)
+
+
+def _rank(values: Array, column: Array, places: Array) -> None:
+    order = argsort_keys(_sort_keys(values))
+    np.take(values, order, out=column, mode="clip")
+    invert_order(order, places)
+
+
+def _threshold(column: Array, queries: Array, thresholds: Array) -> None:
+    # Sorted queries walk through the column once instead of jumping about in it.
+    order = argsort_keys(_sort_keys(queries))
+    thresholds[order] = count_not_above(column, queries[order])
+
+
+def _sort_keys(values: Array) -> Array:
+    """Map numbers to uint64 in the same order; -0.0 and 0.0 to the same."""
+    if values.dtype.kind == "f":
+        bits = (values.astype(np.float64) + 0.0).view(np.int64)
+        bits ^= (bits >> 63) & np.int64(2**63 - 1)  # negative floats sort backwards
+    elif values.dtype.kind == "i":
+        bits = values.astype(np.int64)
+    else:
+        return values.astype(np.uint64)
+    return bits.view(np.uint64) ^ np.uint64(2**63)
+
+
+def _floor(queries: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """Round queries down to what `dtype` holds, and tell which are below all of that.
+
+    NumPy compares 64-bit integers with floats, and signed with unsigned ones, after
+    rounding both to float64.
+    """
+    below_all = np.zeros(queries.shape, dtype=bool)
+    if dtype.kind == "f":
+        return _floor_to_float(queries), below_all
+    info = np.iinfo(np.uint8 if dtype.kind == "b" else dtype)
+    below_all = queries < info.min
+    above_all = queries >= (float(info.max) if queries.dtype.kind == "f" else info.max)
+    inside = np.where(below_all | above_all, queries.dtype.type(0), queries)
+    floors = np.floor(inside).astype(info.dtype)
+    floors[above_all] = info.max
+    return floors, below_all
+
+
+def _floor_to_float(queries: Array) -> Array:
+    if queries.dtype.kind == "f" or queries.dtype.itemsize < 8:
+        return queries
+    floats = queries.astype(np.float64)
+    beyond = floats >= float(np.iinfo(queries.dtype).max)  # rounded up past the dtype
+    rounded_up = np.where(beyond, 0.0, floats).astype(queries.dtype) > queries
+    return np.where(beyond | rounded_up, np.nextafter(floats, -np.inf), floats)

@@ -1,0 +1,337 @@
+"""Counting and weighing of dominated rows.
+
+The loops share one form of the problem. Sources stand in the order of the first
+feature; ``keys[k, p]`` is the place, 0..n-1, of source p in the order of feature k + 1.
+Target j has limits on places: source p counts for it if and only if
+
+    p < limits[0, j]  and  keys[k, p] < limits[k + 1, j]  for all k.
+
+Targets stand in ascending order of ``limits[0]``. Shapes: keys (D, n) int32, limits
+(D + 1, m) int32, weights (n,) float64, out (m,) int64 or float64; loops add to out.
+"""
+
+import numpy as np
+
+from kernelkit._jit import jit
+
+BLOCK = 2048  # sources in a bitset; a table of rows per feature fills half the cache
+TILE = 512  # targets compared with one source while they stay in the first cache
+
+# Typed constants: numba computes in float64 where signed and unsigned integers meet.
+_ONE = np.uint64(1)
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_PAIRS = np.uint64(0x5555555555555555)
+_FOURS = np.uint64(0x3333333333333333)
+_BYTES = np.uint64(0x0F0F0F0F0F0F0F0F)
+_SUM = np.uint64(0x0101010101010101)
+
+
+@jit()
+def _popcount(x):
+    """Count bits; compilers know this form and emit the machine's own instruction."""
+    x -= (x >> _ONE) & _PAIRS
+    x = (x & _FOURS) + ((x >> np.uint64(2)) & _FOURS)
+    x = (x + (x >> np.uint64(4))) & _BYTES
+    return (x * _SUM) >> np.uint64(56)
+
+
+@jit()
+def _below(bit):
+    """Word with the bits under `bit`, 0..63, set."""
+    return (_ONE << np.uint64(bit)) - _ONE
+
+
+@jit()
+def sweep_counts(keys, limits, out):
+    """Count for D = 1: meet sources and targets in the order of the first feature.
+
+    Places seen so far are bits; blocks of 512 carry the count of the bits before them
+    in two levels of prefix counts, some sqrt(n / 512) long each, so that an update adds
+    to two short runs and a query reads two counts and at most 512 bits.
+    """
+    places = keys[0]
+    n_blocks = (places.size >> 9) + 1
+    bits_in_row = 4
+    while (1 << 2 * bits_in_row) < n_blocks:
+        bits_in_row += 1
+    width = 1 << bits_in_row
+    n_rows = ((n_blocks >> bits_in_row) + 16) // 16 * 16
+    before_row = np.zeros(n_rows, dtype=np.int32)
+    before_block = np.zeros((n_rows, width), dtype=np.int32)
+    seen = np.zeros((n_rows * width, 8), dtype=np.uint64)
+    p = 0
+    for j in range(limits.shape[1]):
+        while p < limits[0, j]:
+            place = places[p]
+            block = place >> 9
+            seen[block, (place >> 6) & 7] |= _ONE << np.uint64(place & 63)
+            row = block >> bits_in_row
+            for t in range(n_rows):
+                before_row[t] += t > row
+            column = block & (width - 1)
+            for t in range(width):
+                before_block[row, t] += t > column
+            p += 1
+        limit = limits[1, j]
+        block = limit >> 9
+        row = block >> bits_in_row
+        word = (limit >> 6) & 7
+        inside = np.uint64(0)
+        for t in range(8):
+            mask = _ALL if t < word else _below(limit & 63)
+            inside += _popcount(seen[block, t] & mask) if t <= word else np.uint64(0)
+        out[j] += (
+            before_row[row] + before_block[row, block & (width - 1)] + np.int64(inside)
+        )
+
+
+@jit()
+def sweep_weights(keys, limits, weights, out):
+    """Weigh for D = 1: as `sweep_counts`, with three levels of prefix sums.
+
+    All sums are of nonnegative terms in the order of the sources: nothing cancels.
+    """
+    places = keys[0]
+    n_top = (places.size >> 12) + 1
+    top = np.zeros(n_top, dtype=np.float64)
+    middle = np.zeros((n_top, 64), dtype=np.float64)
+    bottom = np.zeros((n_top, 64, 64), dtype=np.float64)
+    p = 0
+    for j in range(limits.shape[1]):
+        while p < limits[0, j]:
+            a, b, c = places[p] >> 12, (places[p] >> 6) & 63, places[p] & 63
+            weight = weights[p]
+            for t in range(n_top):
+                top[t] += weight if t > a else 0.0
+            for t in range(64):
+                middle[a, t] += weight if t > b else 0.0
+            for t in range(64):
+                bottom[a, b, t] += weight if t > c else 0.0
+            p += 1
+        a, b, c = limits[1, j] >> 12, (limits[1, j] >> 6) & 63, limits[1, j] & 63
+        out[j] += top[a] + middle[a, b] + bottom[a, b, c]
+
+
+@jit()
+def bitset_counts(keys, limits, first, last, out):
+    """Count the sources first..last-1, `BLOCK` at a time; D >= 1.
+
+    For each feature and block a table holds, for every t, the set of the t sources that
+    come first in that feature; a target intersects one row of each table.
+    """
+    n_keys, n = keys.shape
+    m = limits.shape[1]
+    n_words = BLOCK // 64
+    rows = np.zeros((n_keys + 1, BLOCK + 1, n_words), dtype=np.uint64)
+    row_of = np.empty((n_keys, n + 1), dtype=np.int16)
+    slot = np.full(n, -1, dtype=np.int16)
+    both = np.empty(n_words, dtype=np.uint64)
+    visible = rows[n_keys]  # row t: the first t sources of the block by position
+    for t in range(BLOCK):
+        visible[t + 1] = visible[t]
+        visible[t + 1, t >> 6] |= _ONE << np.uint64(t & 63)
+    j_first = 0
+    for start in range(first, last, BLOCK):
+        stop = min(start + BLOCK, last)
+        while j_first < m and limits[0, j_first] <= start:
+            j_first += 1
+        for k in range(n_keys):
+            _fill_rows(keys[k], start, stop, slot, rows[k], row_of[k])
+        j = j_first
+        while j < m and limits[0, j] < stop:
+            row = visible[limits[0, j] - start]
+            for w in range(n_words):
+                both[w] = row[w]
+            for k in range(n_keys - 1):
+                row = rows[k, row_of[k, limits[k + 1, j]]]
+                for w in range(n_words):
+                    both[w] &= row[w]
+            k = n_keys - 1
+            out[j] += _common2(both, rows[k, row_of[k, limits[k + 1, j]]])
+            j += 1
+        for j in range(j, m):
+            row0 = rows[0, row_of[0, limits[1, j]]]
+            if n_keys == 1:
+                out[j] += _common2(row0, row0)
+                continue
+            row1 = rows[1, row_of[1, limits[2, j]]]
+            if n_keys == 2:
+                out[j] += _common2(row0, row1)
+                continue
+            row2 = rows[2, row_of[2, limits[3, j]]]
+            if n_keys == 3:
+                out[j] += _common3(row0, row1, row2)
+                continue
+            row3 = rows[3, row_of[3, limits[4, j]]]
+            if n_keys > 4:
+                for w in range(n_words):
+                    both[w] = row3[w]
+                for k in range(4, n_keys):
+                    row3 = rows[k, row_of[k, limits[k + 1, j]]]
+                    for w in range(n_words):
+                        both[w] &= row3[w]
+                row3 = both
+            out[j] += _common4(row0, row1, row2, row3)
+
+
+@jit()
+def _fill_rows(places, start, stop, slot, rows, row_of):
+    """Tabulate the sets of the sources start..stop-1 that come first by place.
+
+    row_of[limit] is the row of `rows` that holds the sources with place < limit.
+    """
+    n_words = rows.shape[1]
+    for p in range(start, stop):
+        slot[places[p]] = p - start
+    t = 0
+    for place in range(places.size):
+        row_of[place] = t
+        bit = slot[place]
+        if bit >= 0:
+            slot[place] = -1
+            for w in range(n_words):
+                rows[t + 1, w] = rows[t, w]
+            t += 1
+            rows[t, bit >> 6] |= _ONE << np.uint64(bit & 63)
+    row_of[places.size] = t
+
+
+@jit()
+def _common2(a, b):
+    count = np.uint64(0)
+    for w in range(a.size):
+        count += _popcount(a[w] & b[w])
+    return np.int64(count)
+
+
+@jit()
+def _common3(a, b, c):
+    count = np.uint64(0)
+    for w in range(a.size):
+        count += _popcount(a[w] & b[w] & c[w])
+    return np.int64(count)
+
+
+@jit()
+def _common4(a, b, c, d):
+    count = np.uint64(0)
+    for w in range(a.size):
+        count += _popcount(a[w] & b[w] & c[w] & d[w])
+    return np.int64(count)
+
+
+@jit()
+def brute_sums(keys, limits, weights, out):
+    """Compare all sources with all targets, a tile of these at a time; D >= 0."""
+    n_keys, n = keys.shape
+    m = limits.shape[1]
+    hits = np.empty(TILE, dtype=np.int32)
+    for start in range(0, m, TILE):
+        stop = min(start + TILE, m)
+        j = start
+        for p in range(min(n, limits[0, stop - 1])):
+            while limits[0, j] <= p:
+                j += 1
+            hit = hits[: stop - j]  # slices from 0 let the loops below be vectorised
+            hit[:] = 1
+            for k in range(n_keys):
+                place = keys[k, p]
+                limit = limits[k + 1, j:stop]
+                for t in range(hit.size):
+                    hit[t] &= place < limit[t]
+            target = out[j:stop]
+            weight = weights[p]
+            for t in range(hit.size):
+                target[t] += weight if hit[t] else 0.0
+
+
+@jit()
+def split(keys, limits):
+    """Halve a problem by the last feature.
+
+    Sources in the lower half keep their keys below n // 2. Targets whose last limit
+    exceeds n // 2 see all of them and, beyond, sources of the upper half; the others
+    see sources of the lower half only.
+
+    Returns
+    -------
+    low_keys, high_keys : (D, n // 2) and (D, n - n // 2)
+        Sources of either half with places counted within it.
+    low_limits, high_limits : (D + 1, ...)
+        Limits on those places of the targets that look no further than the lower half,
+        and of the others.
+    cross_limits : (D, ...)
+        Limits of those others on the lower half, without the last feature.
+    is_low, sees_low_only : (n,) and (m,) bool
+        Which source, which target went where.
+    """
+    n_keys, n = keys.shape
+    m = limits.shape[1]
+    half = n // 2
+    last = n_keys - 1
+    is_low = np.empty(n, dtype=np.bool_)
+    sees_low_only = np.empty(m, dtype=np.bool_)
+    m_low = 0
+    for p in range(n):
+        is_low[p] = keys[last, p] < half
+    for j in range(m):
+        sees_low_only[j] = limits[n_keys, j] <= half
+        m_low += sees_low_only[j]
+    low_keys = np.empty((n_keys, half), dtype=np.int32)
+    high_keys = np.empty((n_keys, n - half), dtype=np.int32)
+    low_limits = np.empty((n_keys + 1, m_low), dtype=np.int32)
+    high_limits = np.empty((n_keys + 1, m - m_low), dtype=np.int32)
+    cross_limits = np.empty((n_keys, m - m_low), dtype=np.int32)
+    low_below = np.empty(n + 1, dtype=np.int32)  # low sources before each place
+    low_below[0] = 0
+    for k in range(-1, last):  # -1 stands for the first feature: place p is position p
+        if k < 0:
+            for p in range(n):
+                low_below[p + 1] = low_below[p] + is_low[p]
+        else:
+            for p in range(n):
+                low_below[keys[k, p] + 1] = is_low[p]
+            for place in range(n):
+                low_below[place + 1] += low_below[place]
+            low = 0
+            for p in range(n):
+                place = keys[k, p]
+                rank = low_below[place]
+                if is_low[p]:
+                    low_keys[k, low] = rank
+                    low += 1
+                else:
+                    high_keys[k, p - low] = place - rank
+        low = 0
+        for j in range(m):
+            limit = limits[k + 1, j]
+            rank = low_below[limit]
+            if sees_low_only[j]:
+                low_limits[k + 1, low] = rank
+                low += 1
+            else:
+                cross_limits[k + 1, j - low] = rank
+                high_limits[k + 1, j - low] = limit - rank
+    low = 0
+    for p in range(n):
+        if is_low[p]:
+            low_keys[last, low] = keys[last, p]
+            low += 1
+        else:
+            high_keys[last, p - low] = keys[last, p] - half
+    low = 0
+    for j in range(m):
+        if sees_low_only[j]:
+            low_limits[n_keys, low] = limits[n_keys, j]
+            low += 1
+        else:
+            high_limits[n_keys, j - low] = limits[n_keys, j] - half
+    return (
+        low_keys,
+        high_keys,
+        low_limits,
+        high_limits,
+        cross_limits,
+        is_low,
+        sees_low_only,
+    )
