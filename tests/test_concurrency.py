@@ -1,0 +1,106 @@
+"""Threads and processes: the same bits whoever computes, and no crowd of threads."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import joblib
+import numpy as np
+import pytest
+from discovery import ESTIMATORS, assert_same_bits, labels, new, outputs
+from workers import fit_and_ask, fit_to_memmap, threads_used
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(20_000, 3)).round(2)
+Y = labels(X)
+WEIGHTS = RNG.uniform(size=len(X))
+QUERIES = RNG.normal(size=(10_000, 3)).round(2)
+
+each_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
+
+
+@pytest.mark.parametrize(
+    "Estimator", [E for E in ESTIMATORS if "n_jobs" in new(E).get_params()]
+)
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["counts", "weights"])
+def test_number_of_threads_does_not_matter(Estimator, weights):
+    """Seen red with sums added in the order in which tasks end."""
+    expected = fit_and_ask(new(Estimator), X, QUERIES, weights)
+
+    for n_jobs in (1, 2, 4, -1):
+        got = fit_and_ask(new(Estimator, n_jobs=n_jobs), X, QUERIES, weights)
+
+        assert_same_bits(got, expected)
+
+
+@each_estimator
+def test_threads_share_a_model(Estimator):
+    """Seen red with a work array kept on the model."""
+    model = new(Estimator).fit(X[:500], Y[:500])
+    blocks = np.split(QUERIES, 200)
+    expected = [outputs(model, block) for block in blocks]
+
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(outputs, [model] * 200, blocks))
+
+    for one, other in zip(got, expected, strict=True):
+        assert_same_bits(one, other)
+
+
+@each_estimator
+def test_threads_fit_at_once(Estimator):
+    """Seen red with a work array kept by the module."""
+    blocks = np.split(X, 40)
+    expected = [fit_and_ask(new(Estimator), block, QUERIES[:100]) for block in blocks]
+
+    with ThreadPoolExecutor(8) as pool:
+        got = list(
+            pool.map(
+                lambda block: fit_and_ask(new(Estimator), block, QUERIES[:100]), blocks
+            )
+        )
+
+    for one, other in zip(got, expected, strict=True):
+        assert_same_bits(one, other)
+
+
+@each_estimator
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+@pytest.mark.filterwarnings(
+    "ignore:This process:DeprecationWarning"
+)  # from Python 3.12
+@pytest.mark.filterwarnings("ignore:Using fork:RuntimeWarning")  # from polars
+def test_processes_agree(Estimator, method):
+    """Seen red with a fitted attribute that does not pickle."""
+    model = new(Estimator).fit(X, Y)
+    expected = outputs(model, QUERIES)
+
+    with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+        of_model = pool.submit(outputs, model, QUERIES).result()
+        of_fit = pool.submit(fit_and_ask, new(Estimator), X, QUERIES).result()
+
+    assert_same_bits(of_model, expected)
+    assert_same_bits(of_fit, expected)
+
+
+@each_estimator
+def test_joblib_memmaps_large_input(Estimator):
+    """Seen red with weights multiplied into the input."""
+    large = np.sort(RNG.normal(size=(300, 500)), axis=0)  # 1.2 MB in few rows
+
+    [got] = joblib.Parallel(n_jobs=2)(
+        [joblib.delayed(fit_to_memmap)(new(Estimator), large)]
+    )
+
+    assert_same_bits(got, fit_and_ask(new(Estimator), large, large))
+
+
+def test_tasks_run_on_threads():
+    """Seen red with a plain loop over the tasks."""
+    assert threads_used(4) == 4
+
+
+def test_worker_of_a_process_pool_starts_no_threads():
+    """Otherwise a search with n_jobs multiplies the threads of its estimator."""
+    used = joblib.Parallel(n_jobs=2)([joblib.delayed(threads_used)(4)] * 2)
+
+    assert used == [1, 1]
