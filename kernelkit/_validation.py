@@ -66,6 +66,22 @@ def fraction(name: str, value: Any) -> float:
     return float(value)
 
 
+def positive(name: str, value: Any) -> float:
+    """Check an argument that is a finite number > 0."""
+    if not (isinstance(value, Real) and 0 < float(value) < np.inf):
+        raise ValueError(
+            f"The {name!r} argument must be a finite number > 0. Got {value!r} instead."
+        )
+    return float(value)
+
+
+def rng(random_state: Any) -> np.random.Generator:
+    """Turn a `random_state` into a Generator; a RandomState seeds it by a few draws."""
+    if isinstance(random_state, np.random.RandomState):
+        random_state = random_state.randint(2**32, size=4, dtype=np.uint32)
+    return np.random.default_rng(random_state)
+
+
 def ordered_fit_data(estimator: BaseEstimator, X: Any) -> Array:
     """Check training rows of which only the order matters.
 
