@@ -12,7 +12,7 @@ from kernelkit.plotting._axes import axes_or_new
 
 Array = npt.NDArray[Any]
 
-_MAX_ROWS = 1000  # more dots hide the contours
+_MAX_ROWS = 300  # more dots hide the contours
 
 
 class ECDFDisplay:
@@ -212,7 +212,7 @@ class ECDFDisplay:
         self.rows_ = None
         if self.rows is not None:
             self.rows_ = self.ax_.scatter(
-                *self.rows.T, s=6, color="white", edgecolors="black", linewidths=0.3
+                *self.rows.T, s=5, color="white", edgecolors="black", linewidths=0.3
             )
         self.ax_.set(
             xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), ylabel=self.feature_names[1]

@@ -103,7 +103,7 @@ def test_dots_are_rows():
 
     dots = {tuple(dot) for dot in np.asarray(display.rows_.get_offsets())}
     assert dots <= set(map(tuple, X))
-    assert 500 <= len(dots) <= 1000
+    assert 150 <= len(dots) <= 300
 
 
 @pytest.mark.parametrize("features", [(2, 0), (1,)])
