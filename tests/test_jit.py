@@ -1,0 +1,124 @@
+"""How loops are compiled."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from discovery import ESTIMATORS, labels, modules, new, outputs
+from numba.core.dispatcher import Dispatcher
+from sklearn.utils._param_validation import StrOptions
+
+import kernelkit
+
+pytestmark = pytest.mark.skipif(
+    numba.config.DISABLE_JIT, reason="NUMBA_DISABLE_JIT leaves nothing compiled"
+)
+
+
+def loops():
+    return {
+        f"{module.__name__}.{name}": thing
+        for module in modules()
+        for name, thing in vars(module).items()
+        if isinstance(thing, Dispatcher) and thing.__module__ == module.__name__
+    }
+
+
+def run(*arguments, cwd, **environment):
+    """Run Python in an environment with other variables; None removes one."""
+    merged = {**os.environ, **environment}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={name: value for name, value in merged.items() if value is not None},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_read_only_install_without_home_computes(tmp_path):
+    """Neither the package's folder nor the user's can hold a cache, not even root's.
+
+    Seen red with a `jit` that only tries ``cache=True``.
+    """
+    package = shutil.copytree(
+        Path(kernelkit.__file__).parent,
+        tmp_path / "kernelkit",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    for folder in [package, *(path for path in package.rglob("*") if path.is_dir())]:
+        (folder / "__pycache__").touch()  # a file where the cache would be a folder
+    code = (
+        "import logging; logging.basicConfig(level='INFO'); "
+        "from kernelkit import density; "
+        "print(density.__file__, density.ecdf([[0.0], [1.0]]).tolist())"
+    )
+
+    done = run(
+        "-c",
+        code,
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path),
+        HOME="/dev/null",
+        XDG_CACHE_HOME=None,
+        NUMBA_CACHE_DIR=None,
+    )
+
+    assert done.stdout == f"{package / 'density' / '__init__.py'} [0.5, 1.0]\n"
+    assert done.stderr.count("INFO:kernelkit:") == 1
+
+
+def test_every_loop_is_compiled_once(tmp_path):
+    """Whatever comes in, loops see one dtype and one layout.
+
+    Seen red with rows passed to a loop as they came.
+    """
+    done = run(__file__, cwd=tmp_path, NUMBA_CACHE_DIR=str(tmp_path))
+
+    versions = json.loads(done.stdout)
+    assert versions
+    assert versions == dict.fromkeys(versions, 1)
+
+
+def versions_after_all_input():
+    """Compile whatever the input of the other tests makes numba compile."""
+    from test_bad_input import GOOD, LAYOUTS, VALUES
+
+    rng = np.random.default_rng(0)
+    inputs = [lay_out(GOOD) for lay_out in LAYOUTS.values()]
+    inputs += [X for X, _ in VALUES.values()]
+    inputs += [rng.normal(size=(2_000, n_features)) for n_features in range(1, 7)]
+    for Estimator, X in product(ESTIMATORS, inputs):
+        weights = rng.uniform(size=np.shape(X)[0])
+        for options, weight in product(all_options(Estimator), [None, weights]):
+            try:
+                model = new(Estimator, **options)
+                outputs(model.fit(X, labels(X), sample_weight=weight), X)
+            except ValueError:
+                continue  # refused
+    return {name: len(loop.signatures) for name, loop in loops().items()}
+
+
+def all_options(Estimator):
+    """Combine the parameters that are one of some strings in every way."""
+    strings = {
+        name: sorted(option.options)
+        for name, constraints in Estimator._parameter_constraints.items()
+        for option in constraints
+        if isinstance(option, StrOptions)
+    }
+    return [
+        dict(zip(strings, values, strict=True)) for values in product(*strings.values())
+    ]
+
+
+if __name__ == "__main__":
+    print(json.dumps(versions_after_all_input()))
