@@ -113,7 +113,21 @@ def sweep_weights(keys, limits, weights, out):
 
 
 @jit()
-def bitset_counts(keys, limits, first, last, out):
+def bitset_tables(n_keys):
+    """Allocate what `bitset_counts` works in, to be used again for the same D.
+
+    Returns (D + 1, BLOCK + 1, BLOCK // 64) uint64: a table of sets for each feature;
+    row t of table 0, filled here, holds the first t sources of a block.
+    """
+    tables = np.zeros((n_keys + 1, BLOCK + 1, BLOCK // 64), dtype=np.uint64)
+    for t in range(BLOCK):
+        tables[0, t + 1] = tables[0, t]
+        tables[0, t + 1, t >> 6] |= _ONE << np.uint64(t & 63)
+    return tables
+
+
+@jit()
+def bitset_counts(keys, limits, first, last, tables, out):
     """Count the sources first..last-1, `BLOCK` at a time; D >= 1.
 
     For each feature and block a table holds, for every t, the set of the t sources that
@@ -121,56 +135,35 @@ def bitset_counts(keys, limits, first, last, out):
     """
     n_keys, n = keys.shape
     m = limits.shape[1]
-    n_words = BLOCK // 64
-    rows = np.zeros((n_keys + 1, BLOCK + 1, n_words), dtype=np.uint64)
     row_of = np.empty((n_keys, n + 1), dtype=np.int16)
     slot = np.full(n, -1, dtype=np.int16)
-    both = np.empty(n_words, dtype=np.uint64)
-    visible = rows[n_keys]  # row t: the first t sources of the block by position
-    for t in range(BLOCK):
-        visible[t + 1] = visible[t]
-        visible[t + 1, t >> 6] |= _ONE << np.uint64(t & 63)
+    rest = np.empty(BLOCK // 64, dtype=np.uint64)
     j_first = 0
     for start in range(first, last, BLOCK):
-        stop = min(start + BLOCK, last)
+        size = min(BLOCK, last - start)
         while j_first < m and limits[0, j_first] <= start:
             j_first += 1
         for k in range(n_keys):
-            _fill_rows(keys[k], start, stop, slot, rows[k], row_of[k])
-        j = j_first
-        while j < m and limits[0, j] < stop:
-            row = visible[limits[0, j] - start]
-            for w in range(n_words):
-                both[w] = row[w]
-            for k in range(n_keys - 1):
-                row = rows[k, row_of[k, limits[k + 1, j]]]
-                for w in range(n_words):
-                    both[w] &= row[w]
-            k = n_keys - 1
-            out[j] += _common2(both, rows[k, row_of[k, limits[k + 1, j]]])
-            j += 1
-        for j in range(j, m):
-            row0 = rows[0, row_of[0, limits[1, j]]]
+            _fill_rows(keys[k], start, start + size, slot, tables[k + 1], row_of[k])
+        for j in range(j_first, m):
+            row0 = tables[0, min(limits[0, j] - start, size)]
+            row1 = tables[1, row_of[0, limits[1, j]]]
             if n_keys == 1:
-                out[j] += _common2(row0, row0)
-                continue
-            row1 = rows[1, row_of[1, limits[2, j]]]
-            if n_keys == 2:
                 out[j] += _common2(row0, row1)
                 continue
-            row2 = rows[2, row_of[2, limits[3, j]]]
-            if n_keys == 3:
+            row2 = tables[2, row_of[1, limits[2, j]]]
+            if n_keys == 2:
                 out[j] += _common3(row0, row1, row2)
                 continue
-            row3 = rows[3, row_of[3, limits[4, j]]]
-            if n_keys > 4:
-                for w in range(n_words):
-                    both[w] = row3[w]
-                for k in range(4, n_keys):
-                    row3 = rows[k, row_of[k, limits[k + 1, j]]]
-                    for w in range(n_words):
-                        both[w] &= row3[w]
-                row3 = both
+            row3 = tables[3, row_of[2, limits[3, j]]]
+            if n_keys > 3:
+                for w in range(rest.size):
+                    rest[w] = row3[w]
+                for k in range(3, n_keys):
+                    row3 = tables[k + 1, row_of[k, limits[k + 1, j]]]
+                    for w in range(rest.size):
+                        rest[w] &= row3[w]
+                row3 = rest
             out[j] += _common4(row0, row1, row2, row3)
 
 
@@ -251,7 +244,8 @@ def split(keys, limits):
 
     Sources in the lower half keep their keys below n // 2. Targets whose last limit
     exceeds n // 2 see all of them and, beyond, sources of the upper half; the others
-    see sources of the lower half only.
+    see sources of the lower half only. Branches on a coin toss cost more than stores,
+    so every value is stored and the place of the store is computed.
 
     Returns
     -------
@@ -267,71 +261,72 @@ def split(keys, limits):
     """
     n_keys, n = keys.shape
     m = limits.shape[1]
-    half = n // 2
-    last = n_keys - 1
-    is_low = np.empty(n, dtype=np.bool_)
-    sees_low_only = np.empty(m, dtype=np.bool_)
+    n_low = n // 2
+    n_high = n - n_low
+    is_low = keys[n_keys - 1] < n_low
+    sees_low_only = limits[n_keys] <= n_low
     m_low = 0
-    for p in range(n):
-        is_low[p] = keys[last, p] < half
     for j in range(m):
-        sees_low_only[j] = limits[n_keys, j] <= half
         m_low += sees_low_only[j]
-    low_keys = np.empty((n_keys, half), dtype=np.int32)
-    high_keys = np.empty((n_keys, n - half), dtype=np.int32)
-    low_limits = np.empty((n_keys + 1, m_low), dtype=np.int32)
-    high_limits = np.empty((n_keys + 1, m - m_low), dtype=np.int32)
-    cross_limits = np.empty((n_keys, m - m_low), dtype=np.int32)
-    low_below = np.empty(n + 1, dtype=np.int32)  # low sources before each place
+    m_high = m - m_low
+    new_keys = np.empty(n_keys * n, dtype=np.int32)  # the lower half, the upper half
+    high_start = n_keys * n_low
+    on_low = np.empty((n_keys + 1) * m_low + n_keys * m_high, dtype=np.int32)
+    cross_start = (n_keys + 1) * m_low
+    # What belongs to no upper target is overwritten by the next one; one more at the end.
+    on_high = np.empty((n_keys + 1) * m_high + 1, dtype=np.int32)
+    low_below = np.empty(n + 1, dtype=np.int32)  # lower sources before each place
     low_below[0] = 0
-    for k in range(-1, last):  # -1 stands for the first feature: place p is position p
-        if k < 0:
+    for k in range(n_keys):  # row k of the limits belongs to row k - 1 of the keys
+        for p in range(n):
+            place = p if k == 0 else keys[k - 1, p]
+            low_below[place + 1] = is_low[p]
+        for place in range(n):
+            low_below[place + 1] += low_below[place]
+        if k > 0:
+            low = (k - 1) * n_low
+            high = high_start + (k - 1) * n_high
             for p in range(n):
-                low_below[p + 1] = low_below[p] + is_low[p]
-        else:
-            for p in range(n):
-                low_below[keys[k, p] + 1] = is_low[p]
-            for place in range(n):
-                low_below[place + 1] += low_below[place]
-            low = 0
-            for p in range(n):
-                place = keys[k, p]
+                place = keys[k - 1, p]
                 rank = low_below[place]
-                if is_low[p]:
-                    low_keys[k, low] = rank
-                    low += 1
-                else:
-                    high_keys[k, p - low] = place - rank
-        low = 0
+                new_keys[low if is_low[p] else high] = (
+                    rank if is_low[p] else place - rank
+                )
+                low += is_low[p]
+                high += not is_low[p]
+        low = k * m_low
+        cross = cross_start + k * m_high
+        high = k * m_high
         for j in range(m):
-            limit = limits[k + 1, j]
+            limit = limits[k, j]
             rank = low_below[limit]
-            if sees_low_only[j]:
-                low_limits[k + 1, low] = rank
-                low += 1
-            else:
-                cross_limits[k + 1, j - low] = rank
-                high_limits[k + 1, j - low] = limit - rank
-    low = 0
+            on_low[low if sees_low_only[j] else cross] = rank
+            on_high[high] = limit - rank
+            low += sees_low_only[j]
+            cross += not sees_low_only[j]
+            high += not sees_low_only[j]
+    low = (n_keys - 1) * n_low
+    high = high_start + (n_keys - 1) * n_high
     for p in range(n):
-        if is_low[p]:
-            low_keys[last, low] = keys[last, p]
-            low += 1
-        else:
-            high_keys[last, p - low] = keys[last, p] - half
-    low = 0
+        place = keys[n_keys - 1, p]
+        new_keys[low if is_low[p] else high] = place if is_low[p] else place - n_low
+        low += is_low[p]
+        high += not is_low[p]
+    low = n_keys * m_low
+    high = n_keys * m_high
     for j in range(m):
+        limit = limits[n_keys, j]
         if sees_low_only[j]:
-            low_limits[n_keys, low] = limits[n_keys, j]
-            low += 1
-        else:
-            high_limits[n_keys, j - low] = limits[n_keys, j] - half
+            on_low[low] = limit
+        on_high[high] = limit - n_low
+        low += sees_low_only[j]
+        high += not sees_low_only[j]
     return (
-        low_keys,
-        high_keys,
-        low_limits,
-        high_limits,
-        cross_limits,
+        new_keys[:high_start].reshape(n_keys, n_low),
+        new_keys[high_start:].reshape(n_keys, n_high),
+        on_low[:cross_start].reshape(n_keys + 1, m_low),
+        on_high[:-1].reshape(n_keys + 1, m_high),
+        on_low[cross_start:].reshape(n_keys, m_high),
         is_low,
         sees_low_only,
     )

@@ -105,6 +105,20 @@ def argsort_keys(keys):
 
 @jit()
 def invert_order(order, places):
-    """Fill places so that places[order[i]] = i."""
+    """Fill `places` so that ``places[order[i]] = i``; both (n,) int32."""
     for i in range(order.size):
         places[order[i]] = i
+
+
+@jit()
+def count_by_merge(column, queries, order, counts):
+    """Count for each query the values of an ascending column that do not exceed it.
+
+    column, queries : uint64 keys; order : argsort of queries; counts : (m,) int32.
+    """
+    n = 0
+    for i in range(order.size):
+        query = queries[order[i]]
+        while n < column.size and column[n] <= query:
+            n += 1
+        counts[order[i]] = n

@@ -308,6 +308,7 @@ class MultivariateECDF(BaseEstimator):
             places,
             thresholds,
             self.sample_weight_,
+            own=X is None,
             algorithm=algorithm,
             n_jobs=self.n_jobs,
         )

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kernelkit import _parallel
-from kernelkit.density._jit_sort import argsort_keys, invert_order
+from kernelkit.density._jit_sort import argsort_keys, count_by_merge, invert_order
 
 Array = npt.NDArray[Any]
 
@@ -103,9 +103,13 @@ def _rank(values: Array, column: Array, places: Array) -> None:
 
 
 def _threshold(column: Array, queries: Array, thresholds: Array) -> None:
-    # Sorted queries walk through the column once instead of jumping about in it.
-    order = argsort_keys(_sort_keys(queries))
-    thresholds[order] = count_not_above(column, queries[order])
+    if queries.size < column.size // 8:
+        thresholds[:] = count_not_above(column, queries)
+        return
+    floors, below_all = _floor(queries, column.dtype)
+    keys = _sort_keys(floors)
+    count_by_merge(_sort_keys(column), keys, argsort_keys(keys), thresholds)
+    thresholds[below_all] = 0
 
 
 def _sort_keys(values: Array) -> Array:

@@ -18,10 +18,10 @@ Array = npt.NDArray[Any]
 
 ALGORITHMS = ("sweep", "tree", "bitset", "brute")
 
-# sqrt(n_sources * n_targets) up to which comparing pairs beats a split, by the number
-# of features beyond the first: measured up to 1e6 rows, and flat around the optimum.
-_BITSET_LEAF = {2: 8192, 3: 32768, 4: 65536, 5: 131072}
-_BRUTE_LEAF = {2: 512, 3: 1024, 4: 2048, 5: 4096}  # with weights
+# sqrt(n_sources * n_targets) up to which comparing pairs beats a split: measured for 3
+# to 7 features up to 1e6 rows, and flat around the optimum.
+_BITSET_LEAF = 8192
+_BRUTE_LEAF = 1024  # with weights
 _FEW = 64  # sources or targets too few for the tables of a bitset
 _TOP_LEVELS = 3  # levels of the tree whose splits are tasks of their own
 _BITSET_TASK = 8 * loops.BLOCK  # sources
@@ -60,6 +60,7 @@ def dominance_sums(
     thresholds: Array,
     weights: Array | None,
     *,
+    own: bool,
     algorithm: str,
     n_jobs: int | None,
 ) -> Array:
@@ -73,6 +74,8 @@ def dominance_sums(
         Number of places that each target sees, 0..n_sources.
     weights : ndarray of shape (n_sources,), float64, or None
         None counts.
+    own : bool
+        The targets are the sources, whose thresholds rise with their places.
     algorithm : str
         What `choose` returned.
     n_jobs : int or None
@@ -86,7 +89,7 @@ def dominance_sums(
         return _ordered_sums(places[0], thresholds[0], weights)
     sources = np.empty(places.shape[1], dtype=np.int32)
     invert_order(places[0], sources)
-    targets = argsort_keys(thresholds[0].astype(np.uint64))
+    targets = sources if own else argsort_keys(thresholds[0].astype(np.uint64))
     keys = _gather(places[1:], sources, n_jobs)
     limits = _gather(thresholds, targets, n_jobs)
     if weights is not None:
@@ -196,19 +199,21 @@ def _split_top(problem: _Problem, n_jobs: int | None) -> list[tuple[_Rows, _Prob
     return pieces
 
 
-def _solve(problem: _Problem) -> Array:
-    """Walk the tree depth first."""
+def _solve(problem: _Problem, tables: Array | None = None) -> Array:
+    """Walk the tree depth first; `tables` is where all its bitsets work."""
     keys, limits, weights = problem
+    if tables is None:
+        tables = loops.bitset_tables(len(keys))
     kind = _leaf(problem)
     if kind == "sweep":
         return _sweep(keys, limits, weights)
     if kind == "bitset":
-        return _bitset(keys, limits, 0, keys.shape[1])
+        return _bitset(keys, limits, 0, keys.shape[1], tables)
     if kind == "brute":
         return _brute(keys, limits, weights)
     out = _zeros(limits, weights)
     for part, child in _split(problem):
-        out[part] += _solve(child)
+        out[part] += _solve(child, tables)
     return out
 
 
@@ -247,8 +252,7 @@ def _cheapest(n: int, m: int, n_keys: int, *, weighted: bool) -> str | None:
         return "brute"
     if n_keys == 1:
         return "sweep"
-    largest = (_BRUTE_LEAF if weighted else _BITSET_LEAF)[min(n_keys, 5)]
-    if n * m > largest**2:
+    if n * m > (_BRUTE_LEAF if weighted else _BITSET_LEAF) ** 2:
         return None
     return "brute" if weighted else "bitset"
 
@@ -266,9 +270,13 @@ def _sweep(keys: Array, limits: Array, weights: Array | None) -> Array:
     return out
 
 
-def _bitset(keys: Array, limits: Array, first: int, last: int) -> Array:
+def _bitset(
+    keys: Array, limits: Array, first: int, last: int, tables: Array | None = None
+) -> Array:
     out = _zeros(limits, None)
-    loops.bitset_counts(keys, limits, first, last, out)
+    if tables is None:
+        tables = loops.bitset_tables(len(keys))
+    loops.bitset_counts(keys, limits, first, last, tables, out)
     return out
 
 
