@@ -1,5 +1,6 @@
 """The only code that looks at raw user input; imported as ``check``."""
 
+import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from numbers import Integral, Real
@@ -150,6 +151,18 @@ def grid_axes(axes: Any, n_features: int) -> list[Array]:
             )
         checked.append(nodes)
     return checked
+
+
+def memory(n_bytes: int, remedy: str) -> None:
+    """Refuse what exceeds the machine's memory before any of it is allocated."""
+    if not hasattr(os, "sysconf"):  # Windows refuses such allocations by itself
+        return
+    ceiling = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if n_bytes > ceiling:
+        raise MemoryError(
+            f"This needs {n_bytes / 2**30:.3g} GiB of memory and the machine has "
+            f"{ceiling / 2**30:.3g} GiB: {remedy}."
+        )
 
 
 def signs(signs: Any, n_features: int) -> Array:

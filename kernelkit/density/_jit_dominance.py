@@ -273,7 +273,7 @@ def split(keys, limits):
     high_start = n_keys * n_low
     on_low = np.empty((n_keys + 1) * m_low + n_keys * m_high, dtype=np.int32)
     cross_start = (n_keys + 1) * m_low
-    # What belongs to no upper target is overwritten by the next one; one more at the end.
+    # What a lower target leaves here is overwritten; the last one needs an extra slot.
     on_high = np.empty((n_keys + 1) * m_high + 1, dtype=np.int32)
     low_below = np.empty(n + 1, dtype=np.int32)  # lower sources before each place
     low_below[0] = 0

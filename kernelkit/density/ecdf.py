@@ -1,5 +1,6 @@
 """The exact multivariate empirical distribution function."""
 
+import math
 from typing import Any, Self
 
 import numpy as np
@@ -219,6 +220,8 @@ class MultivariateECDF(BaseEstimator):
         check.is_fitted(self)
         axes = check.grid_axes(axes, self.n_features_in_)
         upper = check.choice("kind", kind, ("cdf", "survival")) == "survival"
+        n_nodes = math.prod(len(axis) + 1 for axis in axes)
+        check.memory(16 * n_nodes, "give fewer nodes per axis")  # sums and shares
         nodes = [
             ranks.count_not_above(column, axis)
             for column, axis in zip(self.sorted_values_, axes, strict=True)
@@ -368,10 +371,10 @@ def ecdf(X: Any, queries: Any = None, sample_weight: Any = None) -> Values:
 
 
 def empirical_copula(X: Any, U: Any = None) -> Values:
-    r"""Evaluate the empirical copula: the distribution function of the scaled ranks.
+    r"""Evaluate the empirical copula, the distribution function of the scaled ranks.
 
-    Row i becomes :math:`u_i = r_i / (n + 1)`, where :math:`r_{ik}` is the number of rows
-    that are <= row i in feature k, and
+    Row i becomes :math:`u_i = r_i / (n + 1)`, where :math:`r_{ik}` is the number of
+    rows that are <= row i in feature k, and
 
     .. math:: C(u) = \frac{1}{n} \sum_{i=1}^{n} \prod_{k=1}^{d} 1\{u_{ik} \le u_k\}.
 

@@ -42,8 +42,8 @@ def rank_columns(X: Array, *, n_jobs: int | None) -> tuple[Array, Array]:
     n_samples, n_features = X.shape
     if n_samples >= 2**31:
         raise NotImplementedError(
-            f"X has {n_samples} rows, and places are 32-bit integers: split X into parts "
-            "of fewer than 2**31 rows and average their results, weighted by their size."
+            f"X has {n_samples} rows, and places are 32-bit integers: split X into "
+            "parts of fewer than 2**31 rows and average the results, weighted by size."
         )
     columns = np.empty((n_features, n_samples), dtype=X.dtype)
     places = np.empty((n_features, n_samples), dtype=np.int32)

@@ -45,8 +45,8 @@ def choose(
         )
     if algorithm == "bitset" and weighted:
         raise ValueError(
-            "algorithm='bitset' counts rows and cannot weigh them, and sample_weight is "
-            "not constant: use 'tree' or 'auto'."
+            "algorithm='bitset' counts rows and cannot weigh them, and sample_weight "
+            "is not constant: use 'tree' or 'auto'."
         )
     if algorithm != "auto":
         return algorithm
@@ -95,7 +95,9 @@ def dominance_sums(
     if weights is not None:
         weights = weights[sources]
     out = np.zeros(targets.size, dtype=np.int64 if weights is None else np.float64)
-    for rows, values in _run((keys, limits, weights), algorithm, n_jobs):
+    parts = _tasks((keys, limits, weights), algorithm, n_jobs)
+    results = _parallel.run([task for _, task in parts], n_jobs=n_jobs)
+    for (rows, _), values in zip(parts, results, strict=True):
         out[rows] += values
     sums = np.empty_like(out)
     sums[targets] = out
@@ -124,93 +126,63 @@ def _gather(rows: Array, columns: Array, n_jobs: int | None) -> Array:
     return out
 
 
-# A problem is (keys, limits, weights) in the form that the loops share. A task adds to
-# some targets of the whole, named by a slice or by their numbers.
+# A problem is (keys, limits, weights) in the form that the loops share. A task returns
+# what to add to some targets of the whole, named by a slice or by their numbers.
 _Problem = tuple[Array, Array, Array | None]
 _Rows = slice | Array
 
 
-def _run(
-    problem: _Problem, algorithm: str, n_jobs: int | None
-) -> list[tuple[_Rows, Array]]:
-    """Solve a problem in tasks; returns what to add to which targets."""
-    pieces: list[tuple[_Rows, _Problem]] = [(slice(None), problem)]
-    if algorithm == "tree":
-        pieces = _split_top(problem, n_jobs)
-    rows, tasks = [], []
-    for targets, piece in pieces:
-        kind = _leaf(piece) if algorithm == "tree" else algorithm
-        for part, task in _tasks(piece, kind):
-            rows.append(part if isinstance(targets, slice) else targets[part])
-            tasks.append(task)
-    return list(zip(rows, _parallel.run(tasks, n_jobs=n_jobs), strict=True))
-
-
 def _tasks(
-    problem: _Problem, algorithm: str | None
-) -> list[tuple[slice, _parallel.Task]]:
-    """Cut a problem into tasks of bounded work; None stands for the rest of a tree."""
+    problem: _Problem, algorithm: str, n_jobs: int | None
+) -> list[tuple[_Rows, _parallel.Task]]:
+    """Cut a problem into tasks that do not depend on the number of threads."""
     keys, limits, weights = problem
     n, m = keys.shape[1], limits.shape[1]
+    if algorithm == "sweep":
+        return [(slice(None), (_sweep, problem))]
     if algorithm == "bitset":
+        starts = range(0, n, _BITSET_TASK)
         return [
             (
                 slice(None),
-                (_bitset, (keys, limits, first, min(first + _BITSET_TASK, n))),
+                (_bitset, (keys, limits, start, min(start + _BITSET_TASK, n))),
             )
-            for first in range(0, n, _BITSET_TASK)
+            for start in starts
         ]
     if algorithm == "brute":
         parts = [
-            slice(first, first + _BRUTE_TASK) for first in range(0, m, _BRUTE_TASK)
+            slice(start, start + _BRUTE_TASK) for start in range(0, m, _BRUTE_TASK)
         ]
         return [
             (part, (_brute, (keys, np.ascontiguousarray(limits[:, part]), weights)))
             for part in parts
         ]
-    return [(slice(None), (_solve, (problem,)))]
-
-
-def _split_top(problem: _Problem, n_jobs: int | None) -> list[tuple[_Rows, _Problem]]:
-    """Open the top levels of the tree, each level's splits side by side."""
-    everything = np.arange(problem[1].shape[1])
-    pieces: list[tuple[Array, _Problem]] = [(everything, problem)]
+    pieces: list[tuple[Array, _Problem]] = [(np.arange(m), problem)]
     for _ in range(_TOP_LEVELS):
-        opened = [_leaf(piece) is None for _, piece in pieces]
-        splits = iter(
-            _parallel.run(
-                (
-                    (_split, (piece,))
-                    for (_, piece), split in zip(pieces, opened, strict=True)
-                    if split
-                ),
-                n_jobs=n_jobs,
-            )
-        )
-        pieces = [
-            child
-            for (targets, piece), split in zip(pieces, opened, strict=True)
-            for child in (
-                [(targets[part], half) for part, half in next(splits)]
-                if split
-                else [(targets, piece)]
-            )
-        ]
-    return pieces
+        families = _parallel.run([(_open, piece) for piece in pieces], n_jobs=n_jobs)
+        pieces = [child for family in families for child in family]
+    return [(rows, (_solve, (piece,))) for rows, piece in pieces]
+
+
+def _open(rows: Array, problem: _Problem) -> list[tuple[Array, _Problem]]:
+    """Split a piece of the tree unless it is a leaf."""
+    if _leaf(problem) is not None:
+        return [(rows, problem)]
+    return [(rows[part], child) for part, child in _split(problem)]
 
 
 def _solve(problem: _Problem, tables: Array | None = None) -> Array:
     """Walk the tree depth first; `tables` is where all its bitsets work."""
     keys, limits, weights = problem
-    if tables is None:
-        tables = loops.bitset_tables(len(keys))
-    kind = _leaf(problem)
-    if kind == "sweep":
+    leaf = _leaf(problem)
+    if leaf == "sweep":
         return _sweep(keys, limits, weights)
-    if kind == "bitset":
-        return _bitset(keys, limits, 0, keys.shape[1], tables)
-    if kind == "brute":
+    if leaf == "brute":
         return _brute(keys, limits, weights)
+    if tables is None and weights is None:
+        tables = loops.bitset_tables(len(keys))
+    if leaf == "bitset":
+        return _bitset(keys, limits, 0, keys.shape[1], tables)
     out = _zeros(limits, weights)
     for part, child in _split(problem):
         out[part] += _solve(child, tables)
@@ -218,17 +190,14 @@ def _solve(problem: _Problem, tables: Array | None = None) -> Array:
 
 
 def _split(problem: _Problem) -> list[tuple[Array, _Problem]]:
-    """Split into the lower half, the upper half, and what the upper sees of the lower."""
+    """Halve a problem: the lower half, the upper, and what the upper sees of the lower.
+
+    Each comes with the numbers of its targets.
+    """
     keys, limits, weights = problem
-    (
-        low_keys,
-        high_keys,
-        low_limits,
-        high_limits,
-        cross_limits,
-        is_low,
-        sees_low_only,
-    ) = loops.split(keys, limits)
+    halves = loops.split(keys, limits)
+    low_keys, high_keys, low_limits, high_limits, cross_limits = halves[:5]
+    is_low, sees_low_only = halves[5:]
     low_weights = high_weights = None
     if weights is not None:
         low_weights, high_weights = weights[is_low], weights[~is_low]
@@ -307,19 +276,16 @@ def grid_sums(
     -------
     sums : ndarray of shape (len(nodes[0]), ...), int64 if counts, else float64
     """
-    shape = tuple(len(thresholds) for thresholds in nodes)
-    n_cells = math.prod(length + 1 for length in shape)
+    shape = [len(thresholds) + 1 for thresholds in nodes]
     cell = np.zeros(places.shape[1], dtype=np.int64)
-    for row, thresholds in zip(places, nodes, strict=True):
-        cell_of_place = np.searchsorted(thresholds, np.arange(row.size), side="right")
-        cell = cell * (len(thresholds) + 1) + cell_of_place[row]
-    sums = np.bincount(cell, weights, n_cells).reshape([length + 1 for length in shape])
+    for row, thresholds, length in zip(places, nodes, shape, strict=True):
+        # A place has the cell number of thresholds that it reaches, or misses if upper.
+        reached = np.repeat(
+            np.arange(length), np.diff(thresholds, prepend=0, append=row.size)
+        )
+        cell = cell * length + (length - 1 - reached if upper else reached)[row]
+    sums = np.bincount(cell, weights, math.prod(shape)).reshape(shape)
     for axis in range(sums.ndim):
-        # Cell c lies above the first c thresholds: below threshold t are cells <= t.
-        if upper:
-            sums = np.flip(np.cumsum(np.flip(sums, axis), axis), axis)
-            sums = np.delete(sums, 0, axis)
-        else:
-            sums = np.cumsum(sums, axis)
-            sums = np.delete(sums, -1, axis)
-    return sums
+        np.cumsum(sums, axis, out=sums)
+    sums = sums[(slice(-1),) * sums.ndim]
+    return np.flip(sums) if upper else sums
