@@ -23,7 +23,7 @@ _HOME = {
 }
 _SUBPACKAGES = ("datasets", "density", "plotting")
 
-__all__ = ["__version__", *_HOME, *_SUBPACKAGES]  # noqa: PLE0604
+__all__ = ["__version__", *_HOME, *_SUBPACKAGES]
 
 
 def __getattr__(name: str) -> object:
