@@ -130,22 +130,27 @@ def _floor(queries: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
     NumPy compares 64-bit integers with floats, and signed with unsigned ones, after
     rounding both to float64.
     """
-    below_all = np.zeros(queries.shape, dtype=bool)
     if dtype.kind == "f":
-        return _floor_to_float(queries), below_all
+        return _floor_to_float(queries), np.zeros(queries.shape, dtype=bool)
     info = np.iinfo(np.uint8 if dtype.kind == "b" else dtype)
+    top: float = info.max
+    if queries.dtype.kind == "f":
+        queries = np.floor(queries, dtype=np.float64)
+        top = float(info.max)  # 2**63 and 2**64 for the largest types
+    elif queries.dtype.kind == "b":
+        queries = queries.astype(np.uint8)
     below_all = queries < info.min
-    above_all = queries >= (float(info.max) if queries.dtype.kind == "f" else info.max)
+    above_all = queries >= top
     inside = np.where(below_all | above_all, queries.dtype.type(0), queries)
-    floors = np.floor(inside).astype(info.dtype)
+    floors = inside.astype(info.dtype)
     floors[above_all] = info.max
     return floors, below_all
 
 
 def _floor_to_float(queries: Array) -> Array:
-    if queries.dtype.kind == "f" or queries.dtype.itemsize < 8:
-        return queries
     floats = queries.astype(np.float64)
+    if queries.dtype.kind in "bf" or queries.dtype.itemsize < 8:
+        return floats
     beyond = floats >= float(np.iinfo(queries.dtype).max)  # rounded up past the dtype
     rounded_up = np.where(beyond, 0.0, floats).astype(queries.dtype) > queries
     return np.where(beyond | rounded_up, np.nextafter(floats, -np.inf), floats)
