@@ -17,7 +17,7 @@ KEYS = arrays(np.uint64, st.integers(1, 200), elements=WORD | FEW_LEADING_BITS)
 
 @given(keys=KEYS)
 def test_equals_numpy_on_generated_keys(keys):
-    """Seen red with one bit less in the leading part."""
+    """Seen red with the last digit left out."""
     order = argsort_keys(keys)
 
     np.testing.assert_array_equal(order, np.argsort(keys, kind="stable"))
@@ -42,7 +42,7 @@ def test_equals_numpy_whatever_the_range_and_the_ties(n_bits, n_distinct):
 
 
 def test_keys_apart_in_the_last_bits_only():
-    """Seen red with the run sort reading the leading bits again."""
+    """Seen red with the last digit of a run left out."""
     rng = np.random.default_rng(0)
     keys = (np.uint64(1) << np.uint64(63)) * rng.integers(0, 2, 3000, dtype=np.uint64)
     keys += rng.integers(0, 2**31, 3000, dtype=np.uint64)

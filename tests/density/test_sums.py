@@ -115,7 +115,7 @@ def test_split_keeps_every_pair_once(seed, n, m, n_keys):
 
 @pytest.mark.parametrize("n", [1, 63, 64, 511, 512, 513, 8191, 8192, 8193, 40_000])
 def test_sweep_at_the_edges_of_its_blocks(n):
-    """Against a count by sorting. Seen red with one row of prefix counts too few."""
+    """Against a count by sorting. Seen red with blocks that count themselves."""
     rng = np.random.default_rng(n)
     keys = rng.permutation(n).astype(np.int32)[None]
     limits = np.array([np.sort(rng.integers(0, n + 1, 50)), rng.integers(0, n + 1, 50)])
@@ -201,7 +201,7 @@ def test_grid_sums_equal_sums_at_the_nodes(n_features, upper):
     ],
 )
 def test_auto_estimates_the_work(arguments, weighted, chosen):
-    """Seen red with the order of the rules reversed."""
+    """Seen red without the rule for few rows."""
     assert sums.choose("auto", *arguments, weighted=weighted) == chosen
 
 
