@@ -1,0 +1,90 @@
+"""The ``kernelkit`` command: a module per subcommand.
+
+A module has NAME, HELP, EXAMPLE, ``add_arguments(parser)`` and ``run(args)``, which
+returns the exit status; it imports what is heavy inside `run`.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from kernelkit import __version__
+from kernelkit.cli import bench, ecdf, info, warmup
+from kernelkit.cli.errors import CommandError
+from kernelkit.exceptions import KernelKitError
+
+COMMANDS = (ecdf, bench, warmup, info)
+
+EXIT_STATUS = """\
+exit status: 0 done, 1 error in kernelkit, 2 wrong usage, 3 bad data or unreadable file,
+4 results differ, 130 interrupted"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    Parameters
+    ----------
+    argv : sequence of str, default=None
+        Arguments without the name of the program; None takes them from `sys.argv`.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader has seen enough
+        _discard_output()
+        return 0
+    except KeyboardInterrupt:
+        status, message = 130, "interrupted"
+    except CommandError as error:
+        status, message = error.status, str(error)
+    except (KernelKitError, OSError) as error:
+        status, message = 3, str(error)
+        if isinstance(error, OSError) and error.filename is None:  # of a stream
+            _discard_output()
+    except Exception as error:
+        status, message = 1, f"{type(error).__name__}: {error} (--debug says where)"
+    if args.debug:
+        traceback.print_exc()
+    print(f"kernelkit {args.command}: {message}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    examples = "\n".join(f"  {command.EXAMPLE}" for command in COMMANDS)
+    parser = argparse.ArgumentParser(
+        prog="kernelkit",
+        description="Kernel methods that are exact or come with a guarantee.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"examples:\n{examples}\n\n{EXIT_STATUS}",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"kernelkit {__version__}"
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        subparser = subparsers.add_parser(
+            command.NAME,
+            help=command.HELP,
+            description=command.HELP.capitalize() + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog=f"example:\n  {command.EXAMPLE}",
+        )
+        command.add_arguments(subparser)
+        subparser.add_argument(
+            "--quiet", action="store_true", help="report no progress on standard error"
+        )
+        subparser.add_argument(
+            "--debug", action="store_true", help="print the traceback of an error"
+        )
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+def _discard_output() -> None:
+    """Send what standard output still holds nowhere; Python flushes it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,131 @@
+"""``kernelkit bench``: time kernelkit beside its peers, after judging every answer.
+
+A task is a module beside this one with TITLE, ``sizes(args)``, ``data_name(args)``,
+``problem(args, n, d)`` and ``methods(args)``, and a line in TASKS.
+"""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kernelkit.cli.bench.cases import Method
+
+NAME = "bench"
+HELP = "time kernelkit beside the peers that are installed, on judged answers"
+EXAMPLE = "kernelkit bench ecdf --n 1e3,1e4,1e5 --d 2,3 --plot time.png"
+
+TASKS = {"ecdf": "kernelkit.cli.bench.ecdf"}
+DIFFERS = 4  # exit status
+_PARAMETERS = ("task", "n", "d", "against", "repeat", "n_jobs", "seed")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
+    parser.add_argument(
+        "task", nargs="?", choices=TASKS, default="ecdf", help="default: ecdf"
+    )
+    parser.add_argument(
+        "--n",
+        type=_positive_integers,
+        metavar="N,...",
+        help="numbers of rows, standard normal (default: flight records)",
+    )
+    parser.add_argument(
+        "--d",
+        type=_positive_integers,
+        metavar="D,...",
+        help="numbers of features (default: 1,2,3,4)",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="PEER,...",
+        help="peers to compare with (default: all that are installed)",
+    )
+    parser.add_argument(
+        "--repeat",
+        type=_positive_integer,
+        default=5,
+        metavar="N",
+        help="warm calls of each method, fewer if they take long (default: 5)",
+    )
+    parser.add_argument(
+        "--n-jobs",
+        type=_positive_integer,
+        default=1,
+        metavar="N",
+        help="threads of kernelkit; its peers have one (default: 1)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the rows (default: 0)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write all figures to FILE")
+    parser.add_argument(
+        "--plot", metavar="FILE", help="draw time against rows in FILE, a .png"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="overwrite the files of --json and --plot"
+    )
+    parser.set_defaults(error=parser.error)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the cases, print a table, and return whether all answers were right."""
+    from importlib import import_module
+
+    from kernelkit.cli.bench import report
+    from kernelkit.cli.bench.cases import run_case
+    from kernelkit.cli.output import check_target, write_file
+    from kernelkit.cli.progress import progress
+
+    for out in (args.json, args.plot):  # refuse before the work what fails after it
+        if out is not None:
+            check_target(out, force=args.force)
+    if args.plot is not None:
+        report.figure_class()
+    task: Any = import_module(TASKS[args.task])
+    methods = _choose(task.methods(args), args)
+    sizes = task.sizes(args)
+    absent = [method.name for method in methods if not method.is_present()]
+    cases = []
+    with progress("bench", len(sizes) * len(methods), quiet=args.quiet) as advance:
+        for n, d in sizes:
+            problem = task.problem(args, n, d)
+            for method in methods:
+                if method.name not in absent and method.handles(n, d):
+                    cases.append(run_case(method, problem, repeat=args.repeat))
+                advance()
+    title = f"{task.TITLE}: {task.data_name(args)}"
+    print(report.as_text(title, cases, methods, absent))
+    if args.json is not None:
+        parameters = {name: getattr(args, name) for name in _PARAMETERS}
+        parameters["data"] = task.data_name(args)
+        record = report.as_json(parameters, cases, methods, absent)
+        write_file(args.json, [record], force=args.force)
+    if args.plot is not None:
+        write_file(args.plot, [report.as_png(title, cases)], force=args.force)
+    return 0 if all(case.is_right for case in cases) else DIFFERS
+
+
+def _choose(methods: "list[Method]", args: argparse.Namespace) -> "list[Method]":
+    """Leave kernelkit and the peers that were asked for."""
+    if args.against is None:
+        return methods
+    ours, *peers = methods
+    wanted = args.against.split(",")
+    unknown = set(wanted) - {peer.name for peer in peers}
+    if unknown:
+        known = ", ".join(peer.name for peer in peers)
+        args.error(f"unknown peer {', '.join(sorted(unknown))}; there are {known}")
+    return [ours, *(peer for peer in peers if peer.name in wanted)]
+
+
+def _positive_integers(text: str) -> list[int]:
+    return [_positive_integer(part) for part in text.split(",")]
+
+
+def _positive_integer(text: str) -> int:
+    """Read 1000 or 1e3."""
+    number = float(text)
+    if not (number >= 1 and number.is_integer()):
+        raise argparse.ArgumentTypeError(f"expected whole numbers > 0, got {text!r}")
+    return int(number)

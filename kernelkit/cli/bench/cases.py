@@ -1,0 +1,168 @@
+"""What every benchmark shares: methods, problems, and the record of a case."""
+
+import importlib
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Values = npt.NDArray[np.float64]
+
+TOLERANCE = 1e-12  # on the absolute error of a right answer
+_PATIENCE = 1.0  # seconds of warm calls after which no further one is made
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to solve a task.
+
+    Attributes
+    ----------
+    name : str
+        What ``--against`` calls it.
+    module : str
+        Where it comes from.
+    description : str
+        What is called, and up to which size.
+    solve : callable
+        Takes a problem's rows and returns the values.
+    handles : callable
+        Takes the number of rows and of features; tells whether it is run on them.
+    threads : int
+        How many it uses.
+    """
+
+    name: str
+    module: str
+    description: str
+    solve: Callable[[Array], Values]
+    handles: Callable[[int, int], bool] = lambda n, d: True
+    threads: int = 1
+
+    @property
+    def package(self) -> str:
+        """Name of the package that `module` belongs to."""
+        return self.module.partition(".")[0]
+
+    def is_present(self) -> bool:
+        """Tell whether it can be imported; the import is not to be timed."""
+        try:
+            importlib.import_module(self.module)
+        except ImportError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Rows, and what a judge says about some of them.
+
+    Attributes
+    ----------
+    task : str
+        What is to be computed.
+    X : ndarray of shape (n, d)
+        Rows.
+    algorithm : str
+        How kernelkit solves it.
+    judged : ndarray of shape (n_judged,)
+        Positions of the values that the judge knows.
+    expected : ndarray of shape (n_judged,)
+        Those values.
+    """
+
+    task: str
+    X: Array
+    algorithm: str
+    judged: Array
+    expected: Values
+
+
+@dataclass(frozen=True)
+class Case:
+    """Time, memory and errors of a method on a problem.
+
+    A wrong answer has no speed: its seconds are None.
+    """
+
+    task: str
+    name: str
+    algorithm: str | None
+    n: int
+    d: int
+    threads: int
+    cold_seconds: float | None
+    warm_seconds: dict[str, Any] | None
+    peak_rss_bytes: int | None
+    n_judged: int
+    max_abs_error: float
+    max_rel_error: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the answer is that of the judge."""
+        return self.max_abs_error <= TOLERANCE  # NaN is not
+
+
+def run_case(method: Method, problem: Problem, *, repeat: int) -> Case:
+    """Solve a problem once cold, up to `repeat` times warm, and judge the answer.
+
+    "Cold" is the first call on these rows in this process; the very first one loads or
+    compiles what it needs. The peak is of the process, whatever else it holds.
+    """
+    _reset_peak()
+    values, cold = _timed(method, problem.X)
+    warm: list[float] = []
+    while len(warm) < repeat and sum(warm) < _PATIENCE:
+        warm.append(_timed(method, problem.X)[1])
+    peak = _peak_rss_bytes()
+    errors = np.abs(values[problem.judged] - problem.expected)
+    n, d = problem.X.shape
+    case = Case(
+        task=problem.task,
+        name=method.name,
+        algorithm=problem.algorithm if method.package == "kernelkit" else None,
+        n=n,
+        d=d,
+        threads=method.threads,
+        cold_seconds=cold,
+        warm_seconds={"min": min(warm), "median": float(np.median(warm)), "all": warm},
+        peak_rss_bytes=peak,
+        n_judged=problem.judged.size,
+        max_abs_error=float(errors.max()),
+        max_rel_error=float((errors / np.abs(problem.expected)).max()),
+    )
+    if case.is_right:
+        return case
+    return replace(case, cold_seconds=None, warm_seconds=None)
+
+
+def _timed(method: Method, X: Array) -> tuple[Values, float]:
+    start = time.perf_counter()
+    values = method.solve(X)
+    return values, time.perf_counter() - start
+
+
+def _reset_peak() -> None:
+    with suppress(OSError):  # only Linux can
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_rss_bytes() -> int | None:
+    """Highest resident memory since the reset, or since the start where none is."""
+    with suppress(OSError, IndexError):
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

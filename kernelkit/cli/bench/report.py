@@ -1,0 +1,159 @@
+"""Cases as a table, as JSON and as a figure."""
+
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from kernelkit.cli import machine
+from kernelkit.cli.bench.cases import Case, Method
+from kernelkit.exceptions import MissingDependencyError
+
+
+def as_text(
+    title: str, cases: Sequence[Case], methods: Sequence[Method], absent: Sequence[str]
+) -> str:
+    """Form a table: a line per problem, and for each peer its time over ours.
+
+    Parameters
+    ----------
+    title : str
+        What was computed, on which rows.
+    cases : sequence of Case
+        In the order of the problems.
+    methods : sequence of Method
+        kernelkit, then its peers.
+    absent : sequence of str
+        Names of the peers that cannot be imported.
+    """
+    ours, *peers = methods
+    names = [peer.name for peer in peers]
+    lines = [["n", "d", "algorithm", "seconds", "judged", "error", *names]]
+    found = {(case.n, case.d, case.name): case for case in cases}
+    for case in cases:
+        if case.name == ours.name:
+            rivals = [found.get((case.n, case.d, name)) for name in names]
+            lines.append(
+                [
+                    f"{case.n:,}",
+                    f"{case.d}",
+                    f"{case.algorithm}",
+                    _seconds(case),
+                    "all" if case.n_judged == case.n else f"{case.n_judged:,}",
+                    f"{case.max_abs_error:.2g}",
+                    *(_ratio(rival, case) for rival in rivals),
+                ]
+            )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    table = [
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    ]
+    threads = f"{ours.threads} thread" + ("s" if ours.threads > 1 else "")
+    notes = [
+        f"seconds: warm median of kernelkit, {threads}; peers: their time over that",
+        "judged: rows whose answers were compared with counts; error: the largest",
+    ]
+    for peer in peers:
+        missing = f" (absent: pip install {peer.package})" * (peer.name in absent)
+        notes.append(f"{peer.name}: {peer.description}{missing}")
+    wrong = [
+        f"MISMATCH: {case.name}, n = {case.n:,}, d = {case.d}: "
+        f"an answer is off by {case.max_abs_error:.2g}"
+        for case in cases
+        if not case.is_right
+    ]
+    return "\n".join([title, "", *table, "", *notes, *wrong])
+
+
+def _seconds(case: Case) -> str:
+    if case.warm_seconds is None:
+        return "MISMATCH"
+    return f"{case.warm_seconds['median']:.3g}"
+
+
+def _ratio(case: Case | None, ours: Case) -> str:
+    if case is None:
+        return "-"
+    if case.warm_seconds is None:
+        return "MISMATCH"
+    if ours.warm_seconds is None:
+        return "-"
+    ratio = case.warm_seconds["median"] / ours.warm_seconds["median"]
+    return f"{ratio:,.0f}x" if ratio >= 10 else f"{ratio:.1f}x"
+
+
+def figure_class() -> Any:
+    """Import matplotlib's Figure, which draws without a window.
+
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError(
+            "--plot needs matplotlib, which is not installed: "
+            "pip install 'kernelkit[plot]'"
+        ) from error
+    return Figure
+
+
+def as_json(
+    parameters: dict[str, Any],
+    cases: Sequence[Case],
+    methods: Sequence[Method],
+    absent: Sequence[str],
+) -> bytes:
+    """Form a record of everything, with the machine and the versions."""
+    packages = dict.fromkeys(method.package for method in methods)
+    record = {
+        "schema": "kernelkit.bench/1",
+        "machine": machine.describe(),
+        "versions": machine.versions("python", "numpy", "scikit-learn", *packages),
+        "parameters": parameters,
+        "cases": [asdict(case) for case in cases],
+        "absent": list(absent),
+    }
+    return (json.dumps(record, indent=2) + "\n").encode()
+
+
+def as_png(title: str, cases: Sequence[Case]) -> bytes:
+    """Draw time against n, a panel per number of features, both axes logarithmic."""
+    ds = sorted({case.d for case in cases})
+    names = list(dict.fromkeys(case.name for case in cases))
+    # Whole powers of ten, so that at least two of them are labelled.
+    low = math.floor(math.log10(min(case.n for case in cases)))
+    high = max(math.ceil(math.log10(max(case.n for case in cases))), low + 1)
+    figure = figure_class()(figsize=(2.2 + 2.4 * len(ds), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(ds), sharex=True, sharey=True, squeeze=False)[0]
+    for d, panel in zip(ds, panels, strict=True):
+        for k, name in enumerate(names):
+            points = sorted(
+                (case.n, case.warm_seconds["median"])
+                for case in cases
+                if (case.d, case.name) == (d, name) and case.warm_seconds is not None
+            )
+            panel.loglog(
+                [n for n, _ in points],
+                [seconds for _, seconds in points],
+                color=f"C{k}",
+                marker="osD^v"[k % 5],
+                label=name,
+            )
+        panel.set_title("1 feature" if d == 1 else f"{d} features")
+        panel.set_xlabel("rows")
+        panel.set_xlim(10.0**low / 1.5, 10.0**high * 1.5)
+        panel.xaxis.set_minor_formatter("")
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("seconds, warm median")
+    figure.suptitle(title)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper")
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=150)
+    return image.getvalue()

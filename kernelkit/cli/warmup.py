@@ -1,0 +1,104 @@
+"""``kernelkit warmup``: compile ahead of the first call."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+NAME = "warmup"
+HELP = "fill numba's cache of compiled loops, so that no first call has to compile"
+EXAMPLE = "NUMBA_CACHE_DIR=/opt/cache kernelkit warmup"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
+    parser.add_argument(
+        "--only",
+        choices=PROBLEMS,
+        metavar="NAME",
+        help=f"warm up one estimator only: {', '.join(PROBLEMS)}",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Solve small problems and print what each compiled loop cost and stored."""
+    import json
+    import time
+
+    from kernelkit.cli.progress import progress
+
+    chosen = PROBLEMS if args.only is None else {args.only: PROBLEMS[args.only]}
+    start = time.perf_counter()
+    with progress("warmup", len(chosen), quiet=args.quiet) as advance:
+        for solve in chosen.values():
+            solve()
+            advance()
+    elapsed = time.perf_counter() - start
+    loops: list[dict[str, Any]] = [
+        {"name": name, "seconds": _seconds(loop), "files": cache_files(loop)}
+        for name, loop in compiled_loops()
+    ]
+    if args.json:
+        print(json.dumps({"seconds": elapsed, "loops": loops}, indent=2))
+        return 0
+    if not loops:
+        print("nothing to compile: NUMBA_DISABLE_JIT is set")
+        return 0
+    width = max(len(loop["name"]) for loop in loops)
+    print(f"{'compiled loop':{width}}  seconds  files")
+    for loop in loops:
+        print(f"{loop['name']:{width}}  {loop['seconds']:7.2f}  {len(loop['files']):5}")
+    print(f"\n{elapsed:.2f} s in all; the seconds of a loop include those it calls")
+    if not any(loop["files"] for loop in loops):
+        print("nothing is stored: set NUMBA_CACHE_DIR to a folder that is writable")
+    return 0
+
+
+def _solve_ecdf() -> None:
+    """Count and weigh by every algorithm, with enough rows for a tree to split."""
+    import numpy as np
+
+    from kernelkit.density import MultivariateECDF
+
+    rng = np.random.default_rng(0)
+    n = 2000
+    for d in (1, 2, 3):
+        X, queries, weights = rng.random((n, d)), rng.random((n, d)), rng.random(n)
+        for algorithm in ("sweep", "tree", "bitset", "brute"):
+            if algorithm == "sweep" and d > 2:
+                continue
+            distribution = MultivariateECDF(algorithm=algorithm)
+            distribution.fit(X).cdf(queries)
+            if algorithm != "bitset":
+                distribution.fit(X, sample_weight=weights).cdf(queries)
+
+
+PROBLEMS: dict[str, Callable[[], None]] = {"MultivariateECDF": _solve_ecdf}
+"""For each estimator, problems that reach all its compiled loops."""
+
+
+def compiled_loops() -> Iterator[tuple[str, Any]]:
+    """Find the compiled loops of the modules that have been imported."""
+    for module_name, module in sorted(sys.modules.items()):
+        package, _, file = module_name.rpartition(".")
+        if package.startswith("kernelkit") and file.startswith("_jit_"):
+            for name, loop in vars(module).items():
+                if hasattr(loop, "py_func") and loop.py_func.__module__ == module_name:
+                    yield f"{module_name.partition('.')[2]}.{name}", loop
+
+
+def cache_files(loop: Any) -> list[str]:
+    """List the files that numba has stored for a loop as it stands."""
+    if loop.stats.cache_path is None:
+        return []
+    code = loop.py_func.__code__
+    pattern = f"{Path(code.co_filename).stem}.{code.co_name}-{code.co_firstlineno}.py*"
+    return sorted(map(str, Path(loop.stats.cache_path).glob(pattern)))
+
+
+def _seconds(loop: Any) -> float:
+    """Sum what compiling took in this process: nothing for what came from the cache."""
+    metadata = [loop.get_metadata(signature) for signature in loop.signatures]
+    return sum(entry["timers"]["compiler_lock"] for entry in metadata if entry)
