@@ -20,7 +20,6 @@ from sklearn.utils.validation import (
 Array = npt.NDArray[Any]
 
 N_JOBS = [Integral, None]
-BOOLEAN = ["boolean"]
 
 
 def params(fit: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,12 +93,10 @@ def ordered_fit_data(estimator: BaseEstimator, X: Any) -> Array:
     return _ordered(estimator, X, reset=True)
 
 
-def ordered_query_data(
-    estimator: BaseEstimator, X: Any, *, min_samples: int = 1
-) -> Array:
+def ordered_query_data(estimator: BaseEstimator, X: Any) -> Array:
     """Check query rows of a fitted estimator of which only the order matters."""
     check_is_fitted(estimator)
-    return _ordered(estimator, X, reset=False, ensure_min_samples=min_samples)
+    return _ordered(estimator, X, reset=False)
 
 
 def is_fitted(estimator: BaseEstimator) -> None:

@@ -120,9 +120,11 @@ def bitset_tables(n_keys):
     row t of table 0, filled here, holds the first t sources of a block.
     """
     tables = np.zeros((n_keys + 1, BLOCK + 1, BLOCK // 64), dtype=np.uint64)
-    for t in range(BLOCK):
-        tables[0, t + 1] = tables[0, t]
-        tables[0, t + 1, t >> 6] |= _ONE << np.uint64(t & 63)
+    for t in range(BLOCK + 1):
+        for w in range(t >> 6):
+            tables[0, t, w] = _ALL
+        if t & 63:
+            tables[0, t, t >> 6] = _below(t & 63)
     return tables
 
 
