@@ -27,7 +27,7 @@ def test_tools_have_one_home():
     ini.read_string((ROOT / "setup.cfg").read_text(encoding="utf-8"))
     toml = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
-    in_ini = {section.removeprefix("tool:").split(":")[0] for section in ini}
+    in_ini = {section.removeprefix("tool:").split(":")[0] for section in ini.sections()}
     in_ini = {section.split("-")[0] for section in in_ini}
 
     assert {"importlinter", "mypy", "coverage"} <= in_ini

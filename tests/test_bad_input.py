@@ -240,7 +240,7 @@ def test_method_refuses(Estimator, method, row, record_property):
 @pytest.mark.parametrize("row", REFUSED_WEIGHTS)
 @each_estimator
 def test_fit_refuses_weights(Estimator, row, record_property):
-    """Seen red with the checks of weights removed from `_validation`, each in turn."""
+    """Seen red without the check for negative, masked or too large weights."""
     record_property("campaign", f"bad input to {Estimator.__name__}")
     record_property("outcome", "refused")
     weights, words = REFUSED_WEIGHTS[row]

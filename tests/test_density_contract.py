@@ -73,7 +73,7 @@ def test_unit_of_the_weights_does_not_matter(Estimator, method, factor):
 
 @each_density
 def test_equal_weights_are_no_weights(Estimator, method):
-    """Seen red with equal weights dropped, but not from the whole weight."""
+    """Seen red with equal weights kept, and a division by the number of rows."""
     got = evaluate(Estimator, method, X, np.full(len(X), 0.1))
 
     np.testing.assert_allclose(got, evaluate(Estimator, method, X), rtol=RTOL)

@@ -10,11 +10,12 @@ import pytest
 from discovery import ESTIMATORS, labels, new, outputs
 from hypothesis import event, given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays, from_dtype
+from hypothesis.extra.numpy import arrays, from_dtype
 from reference import TWINS
 from sklearn.utils._param_validation import StrOptions
 
 DTYPES = [np.dtype(code) for code in ("?", "i1", "u1", "i8", "u8", "f2", "f4", "f8")]
+HARD = np.array([-np.inf, -0.0, 0.0, 1.0, 2.0**53, 2.0**62, 2.0**63, np.inf])
 ALLOWED = re.compile("algorithm=|infinity|rescale|bandwidth")  # words of a refusal
 RTOL = 1e-13
 
@@ -26,31 +27,39 @@ def layouts(X):
     )
 
 
+def successors(values):
+    """Return the next larger number of the dtype, which a wider one may not tell."""
+    if values.dtype.kind == "f":
+        return np.nextafter(values, values.dtype.type(np.inf))
+    if values.dtype.kind == "b":
+        return ~values
+    return np.where(values == np.iinfo(values.dtype).max, values, values + 1)
+
+
 @st.composite
-def row_blocks(draw, n_features, dtype=None):
-    """Rows of few distinct numbers, hence with many ties, extreme ones among them."""
-    dtype = draw(st.sampled_from(DTYPES)) if dtype is None else dtype
-    numbers = from_dtype(dtype, allow_nan=False)
-    few = draw(st.lists(st.one_of(numbers, st.integers(0, 1)), min_size=1, max_size=6))
-    elements = st.sampled_from(np.array(few, dtype=dtype))
+def row_blocks(draw, n_features, like):
+    """Rows of few distinct numbers, hence with many ties, some of them like others."""
+    dtype = draw(st.sampled_from(DTYPES))
+    with np.errstate(all="ignore"):  # numbers that the dtype does not hold
+        hard, like = HARD.astype(dtype), like.astype(dtype)
+        numbers = from_dtype(dtype, allow_nan=False) | st.sampled_from(hard)
+        few = np.array(draw(st.lists(numbers, min_size=1, max_size=3)), dtype=dtype)
+        few = np.concatenate([few, successors(few), like])
     shape = (draw(st.integers(1, 30)), n_features)
-    return draw(layouts(draw(arrays(dtype, shape, elements=elements))))
+    return draw(layouts(draw(arrays(dtype, shape, elements=st.sampled_from(few)))))
 
 
 @st.composite
 def problems(draw):
-    """Rows, their weights or None, and queries that share some numbers with them."""
+    """Rows, their weights or None, and queries."""
     n_features = draw(st.integers(1, 4))
-    X = draw(row_blocks(n_features))
-    strange = draw(row_blocks(n_features))
-    known = X[
-        draw(arrays(int, array_shapes(max_dims=1), elements=st.integers(0, len(X) - 1)))
-    ]
-    weight = st.one_of(st.just(0.0), st.floats(1e-300, 1e300), st.integers(1, 3))
+    X = draw(row_blocks(n_features, like=np.empty(0)))
+    queries = draw(row_blocks(n_features, like=X.ravel()[:3]))
+    weight = st.just(0.0) | st.integers(1, 3) | st.floats(1e-300, 1e300)
     weights = draw(st.none() | arrays(float, len(X), elements=weight))
     if weights is not None and not weights.any():
         weights[0] = 1.0
-    return X, weights, draw(st.sampled_from([strange, known]))
+    return X, weights, queries
 
 
 def options(Estimator):

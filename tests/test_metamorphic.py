@@ -68,7 +68,7 @@ def test_only_the_order_of_numbers_matters(sample, data):
 
 @given(tuples_of_blocks(2), st.data())
 def test_weight_of_a_row_may_be_split(sample, data):
-    """Seen red with the first of two equal rows dropped."""
+    """Seen red with equal rows merged, and the weight of one."""
     X, queries = sample
     integers = arrays(np.int64, len(X), elements=st.integers(1, 9))
     part, rest = data.draw(integers), data.draw(integers)
@@ -92,7 +92,7 @@ def test_union_of_samples_is_a_mixture(samples):
 
 @given(tuples_of_blocks(2))
 def test_cdf_grows_and_survival_falls(sample):
-    """Seen red with a threshold off by one."""
+    """Seen red with the survival function for both."""
     X, queries = sample
 
     low, high = shares(X, queries), shares(X, queries + 1)

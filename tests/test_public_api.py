@@ -21,13 +21,13 @@ SNAPSHOT = Path(__file__).with_name("public_api.txt")
 MODULES = [
     import_module(f"kernelkit.{module.name}")
     for module in pkgutil.iter_modules(kernelkit.__path__)
-    if not module.name.startswith("_")
+    if not module.name.startswith("_") and module.name != "cli"
 ]
 PILLARS = [
     module
     for module in MODULES
     if hasattr(module, "__path__")
-    and module.__name__.split(".")[1] not in ("cli", "datasets", "distributed")
+    and module.__name__.split(".")[1] not in ("datasets", "distributed")
 ]
 
 
