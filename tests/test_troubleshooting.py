@@ -16,7 +16,9 @@ def messages():
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             match node:
                 case ast.Raise(exc=ast.Call(func=ast.Name("AttributeError"))):
-                    continue  # programming errors explain themselves
+                    continue  # a misspelt name explains itself
+                case ast.Raise(exc=ast.Call(func=ast.Attribute())):
+                    continue  # so does argparse
                 case ast.Raise(exc=ast.Call(args=[ast.Constant(text), *_])):
                     yield text
                 case ast.Raise(exc=ast.Call(args=[ast.JoinedStr(parts), *_])):
