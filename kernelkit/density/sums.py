@@ -90,8 +90,15 @@ def dominance_sums(
     sources = np.empty(places.shape[1], dtype=np.int32)
     invert_order(places[0], sources)
     targets = sources if own else argsort_keys(thresholds[0].astype(np.uint64))
-    keys = _gather(places[1:], sources, n_jobs)
-    limits = _gather(thresholds, targets, n_jobs)
+    keys = np.empty((len(places) - 1, sources.size), dtype=np.int32)
+    limits = np.empty(thresholds.shape, dtype=np.int32)
+    rows = [(row, sources, keys[k]) for k, row in enumerate(places[1:])]
+    rows += [(row, targets, limits[k]) for k, row in enumerate(thresholds)]
+    _parallel.run(
+        # Other modes than "clip" buffer what they write.
+        [(np.take, (row, order, 0, out, "clip")) for row, order, out in rows],
+        n_jobs=n_jobs,
+    )
     if weights is not None:
         weights = weights[sources]
     out = np.zeros(targets.size, dtype=np.int64 if weights is None else np.float64)
@@ -111,19 +118,6 @@ def _ordered_sums(places: Array, thresholds: Array, weights: Array | None) -> Ar
     below = np.zeros(places.size + 1)
     below[places + 1] = weights
     return np.cumsum(below, out=below)[thresholds]
-
-
-def _gather(rows: Array, columns: Array, n_jobs: int | None) -> Array:
-    """Take the same columns of each row, a row per task."""
-    out = np.empty((len(rows), columns.size), dtype=np.int32)
-    _parallel.run(
-        (
-            (np.take, (row, columns, 0, target, "clip"))
-            for row, target in zip(rows, out, strict=True)
-        ),
-        n_jobs=n_jobs,
-    )
-    return out
 
 
 # A problem is (keys, limits, weights) in the form that the loops share. A task returns
