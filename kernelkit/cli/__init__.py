@@ -38,20 +38,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has seen enough
         _discard_output()
         return 0
-    except KeyboardInterrupt:
-        status, message = 130, "interrupted"
-    except CommandError as error:
-        status, message = error.status, str(error)
-    except (KernelKitError, OSError) as error:
-        status, message = 3, str(error)
-        if isinstance(error, OSError) and error.filename is None:  # of a stream
-            _discard_output()
-    except Exception as error:
-        status, message = 1, f"{type(error).__name__}: {error} (--debug says where)"
-    if args.debug:
-        traceback.print_exc()
-    print(f"kernelkit {args.command}: {message}", file=sys.stderr)
-    return status
+    except (Exception, KeyboardInterrupt) as error:
+        if args.debug:
+            traceback.print_exc()
+        status, message = _explain(error)
+        print(f"kernelkit {args.command}: {message}", file=sys.stderr)
+        return status
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Turn an error into an exit status and a line for the user."""
+    if isinstance(error, CommandError):
+        return error.status, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "interrupted"
+    if isinstance(error, OSError) and error.filename is None:  # of a stream
+        _discard_output()
+        return 3, str(error)
+    if isinstance(error, OSError):
+        return 3, f"{error.filename}: {error.strerror}"
+    if isinstance(error, KernelKitError | MemoryError):
+        return 3, str(error) or "not enough memory"
+    return 1, f"{type(error).__name__}: {error} (--debug tells where)"
 
 
 def _parser() -> argparse.ArgumentParser:

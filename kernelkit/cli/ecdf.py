@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--n-jobs",
-        type=int,
+        type=_number_of_threads,
         metavar="N",
         help="number of threads, -1 for all cores (default: 1)",
     )
@@ -109,10 +109,16 @@ def _choose_columns(
     """Find the features and the weights among the columns of a table."""
     import csv
 
+    from kernelkit.cli.errors import CommandError
+
     weighing = None if weights is None else table.find(weights)
     if columns is None:
-        return [k for k in range(len(table.names)) if k != weighing], weighing
-    return [table.find(name) for name in next(csv.reader([columns]), [])], weighing
+        features = [k for k in range(len(table.names)) if k != weighing]
+    else:
+        features = [table.find(name) for name in next(csv.reader([columns]))]
+    if not features:
+        raise CommandError(f"{table.source}: no column is left to evaluate")
+    return features, weighing
 
 
 def _match_columns(queries: "Table", table: "Table", features: list[int]) -> list[int]:
@@ -161,3 +167,9 @@ def _encode(
         for start in range(0, values.size, _CHUNK):
             chunk = tuple(values[start : start + _CHUNK].tolist())
             yield ("%.17g\n" * len(chunk) % chunk).encode()
+
+
+def _number_of_threads(text: str) -> int:
+    if text.lstrip("-").isdecimal() and int(text) != 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a number of threads, got {text!r}")

@@ -264,8 +264,8 @@ def _open_parquet(data: bytes, source: str) -> Table:
 
 def _rounded(source: str, name: str) -> CommandError:
     return CommandError(
-        f"{source}: column {name!r} holds integers beyond 2**53, which become inexact "
-        "beside columns that are not all integers"
+        f"{source}: column {name!r} holds integers beyond 2**53 that would be rounded: "
+        "they exceed 64 bits, or stand beside columns of floats"
     )
 
 

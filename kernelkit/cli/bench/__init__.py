@@ -125,7 +125,10 @@ def _positive_integers(text: str) -> list[int]:
 
 def _positive_integer(text: str) -> int:
     """Read 1000 or 1e3."""
-    number = float(text)
-    if not (number >= 1 and number.is_integer()):
-        raise argparse.ArgumentTypeError(f"expected whole numbers > 0, got {text!r}")
-    return int(number)
+    try:
+        number = int(float(text))
+    except (ValueError, OverflowError):
+        number = 0
+    if number < 1 or number != float(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number > 0, got {text!r}")
+    return number
