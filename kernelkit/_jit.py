@@ -2,11 +2,20 @@
 
 import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
 
 _logger = logging.getLogger("kernelkit")
+
+
+@cache
+def _log_once() -> None:
+    _logger.info(
+        "No cache folder is writable, so loops are compiled anew in every process: "
+        "set NUMBA_CACHE_DIR to a folder that is."
+    )
 
 
 def jit(**flags: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -28,8 +37,8 @@ def jit(**flags: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return numba.njit(cache=True, **options)(function)
-        except RuntimeError as error:  # numba found no writable cache folder
-            _logger.info("%s is compiled in every process: %s", function, error)
+        except RuntimeError:  # numba found no writable cache folder
+            _log_once()
             return numba.njit(**options)(function)
 
     return decorate

@@ -114,15 +114,17 @@ def sweep_weights(keys, limits, weights, out):
 
 @jit()
 def bitset_tables(n_keys):
-    """Allocate what `bitset_counts` works in, to be used again for the same D.
+    """Allocate what `bitset_counts` works in, to be used again for no larger D.
 
     Returns (D + 1, BLOCK + 1, BLOCK // 64) uint64: a table of sets for each feature;
     row t of table 0, filled here, holds the first t sources of a block.
     """
-    tables = np.zeros((n_keys + 1, BLOCK + 1, BLOCK // 64), dtype=np.uint64)
+    tables = np.empty((n_keys + 1, BLOCK + 1, BLOCK // 64), dtype=np.uint64)
     for t in range(BLOCK + 1):
         for w in range(t >> 6):
             tables[0, t, w] = _ALL
+        for w in range(t >> 6, BLOCK // 64):
+            tables[0, t, w] = 0
         if t & 63:
             tables[0, t, t >> 6] = _below(t & 63)
     return tables
@@ -178,6 +180,8 @@ def _fill_rows(places, start, stop, slot, rows, row_of):
     n_words = rows.shape[1]
     for p in range(start, stop):
         slot[places[p]] = p - start
+    for w in range(n_words):
+        rows[0, w] = 0
     t = 0
     for place in range(places.size):
         row_of[place] = t

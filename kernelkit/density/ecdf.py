@@ -54,7 +54,7 @@ class MultivariateECDF(BaseEstimator):
         Weights of the training rows; None if they are all equal.
     n_features_in_ : int
         Number of features seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features seen by `fit`, if `X` has names that are all strings.
 
     Raises

@@ -5,6 +5,7 @@ feature. Tasks depend on shapes only, and their sums are added in a fixed order.
 """
 
 import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ _FEW = 64  # sources or targets too few for the tables of a bitset
 _TOP_LEVELS = 3  # levels of the tree whose splits are tasks of their own
 _BITSET_TASK = 8 * loops.BLOCK  # sources
 _BRUTE_TASK = 16 * loops.TILE  # targets
+_arena = threading.local()  # where the bitsets of a thread work, one after the other
 
 
 def choose(
@@ -92,13 +94,10 @@ def dominance_sums(
     targets = sources if own else argsort_keys(thresholds[0].astype(np.uint64))
     keys = np.empty((len(places) - 1, sources.size), dtype=np.int32)
     limits = np.empty(thresholds.shape, dtype=np.int32)
-    rows = [(row, sources, keys[k]) for k, row in enumerate(places[1:])]
-    rows += [(row, targets, limits[k]) for k, row in enumerate(thresholds)]
-    _parallel.run(
-        # Other modes than "clip" buffer what they write.
-        [(np.take, (row, order, 0, out, "clip")) for row, order, out in rows],
-        n_jobs=n_jobs,
-    )
+    takes = [(row, sources, 0, keys[k], "clip") for k, row in enumerate(places[1:])]
+    takes += [(row, targets, 0, limits[k], "clip") for k, row in enumerate(thresholds)]
+    # Other modes than "clip" buffer what they write.
+    _parallel.run([(np.take, take) for take in takes], n_jobs=n_jobs)
     if weights is not None:
         weights = weights[sources]
     out = np.zeros(targets.size, dtype=np.int64 if weights is None else np.float64)
@@ -165,21 +164,19 @@ def _open(rows: Array, problem: _Problem) -> list[tuple[Array, _Problem]]:
     return [(rows[part], child) for part, child in _split(problem)]
 
 
-def _solve(problem: _Problem, tables: Array | None = None) -> Array:
-    """Walk the tree depth first; `tables` is where all its bitsets work."""
+def _solve(problem: _Problem) -> Array:
+    """Walk the tree depth first."""
     keys, limits, weights = problem
     leaf = _leaf(problem)
     if leaf == "sweep":
         return _sweep(keys, limits, weights)
+    if leaf == "bitset":
+        return _bitset(keys, limits, 0, keys.shape[1])
     if leaf == "brute":
         return _brute(keys, limits, weights)
-    if tables is None and weights is None:
-        tables = loops.bitset_tables(len(keys))
-    if leaf == "bitset":
-        return _bitset(keys, limits, 0, keys.shape[1], tables)
     out = _zeros(limits, weights)
     for part, child in _split(problem):
-        out[part] += _solve(child, tables)
+        out[part] += _solve(child)
     return out
 
 
@@ -233,12 +230,11 @@ def _sweep(keys: Array, limits: Array, weights: Array | None) -> Array:
     return out
 
 
-def _bitset(
-    keys: Array, limits: Array, first: int, last: int, tables: Array | None = None
-) -> Array:
+def _bitset(keys: Array, limits: Array, first: int, last: int) -> Array:
     out = _zeros(limits, None)
-    if tables is None:
-        tables = loops.bitset_tables(len(keys))
+    tables = getattr(_arena, "tables", None)
+    if tables is None or len(tables) <= len(keys):
+        tables = _arena.tables = loops.bitset_tables(len(keys))
     loops.bitset_counts(keys, limits, first, last, tables, out)
     return out
 
