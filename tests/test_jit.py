@@ -45,9 +45,9 @@ def run(*arguments, cwd, **environment):
 
 
 def test_read_only_install_without_home_computes(tmp_path):
-    """Neither the package's folder nor the user's can hold a cache, not even root's.
+    """Neither the package's folder nor the user's can hold a cache, not even for root.
 
-    Seen red with a `jit` that only tries ``cache=True``.
+    Seen red with a `jit` that only tries ``cache=True``, and with a line per loop.
     """
     package = shutil.copytree(
         Path(kernelkit.__file__).parent,
@@ -104,7 +104,11 @@ def versions_after_all_input():
                 outputs(model.fit(X, labels(X), sample_weight=weight), X)
             except ValueError:
                 continue  # refused
-    return {name: len(loop.signatures) for name, loop in loops().items()}
+    return {
+        name: len(loop.signatures)
+        for name, loop in loops().items()
+        if not name.startswith("kernelkit.cli.")  # peers of the benchmark
+    }
 
 
 def all_options(Estimator):

@@ -21,13 +21,13 @@ def fit_to_memmap(estimator, X):
     return fit_and_ask(estimator, X, X)
 
 
-def threads_used(n_jobs):
-    """Count the threads that run tasks which wait for each other."""
+def threads_used(n_jobs, patience):
+    """Count the threads that run tasks which wait some seconds for each other."""
     meeting = threading.Barrier(n_jobs)
 
     def task():
         with contextlib.suppress(threading.BrokenBarrierError):
-            meeting.wait(timeout=0.5)
+            meeting.wait(timeout=patience)
         return threading.get_ident()
 
     return len(set(_parallel.run([(task, ())] * n_jobs, n_jobs=n_jobs)))
