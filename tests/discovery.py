@@ -8,7 +8,6 @@ from importlib import import_module
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._testing import set_random_state
 
 import kernelkit
 
@@ -32,24 +31,18 @@ def modules():
     ]
 
 
-def _public_estimators():
-    defined = [
+ESTIMATORS = sorted(
+    {
         thing
         for module in modules()
         for thing in vars(module).values()
-        if isinstance(thing, type) and thing.__module__ == module.__name__
-    ]
-    return sorted(
-        (
-            thing
-            for thing in defined
-            if issubclass(thing, BaseEstimator) and not thing.__name__.startswith("_")
-        ),
-        key=lambda Estimator: Estimator.__name__,
-    )
-
-
-ESTIMATORS = _public_estimators()
+        if isinstance(thing, type)
+        and issubclass(thing, BaseEstimator)
+        and thing.__module__.startswith("kernelkit.")
+        and not thing.__name__.startswith("_")
+    },
+    key=lambda Estimator: Estimator.__name__,
+)
 
 
 def query_methods(Estimator):
@@ -60,7 +53,8 @@ def query_methods(Estimator):
 def new(Estimator, **params):
     """Build an estimator whose fits repeat themselves."""
     estimator = Estimator(**params)
-    set_random_state(estimator, 0)
+    if "random_state" in estimator.get_params():
+        estimator.set_params(random_state=0)
     return estimator
 
 

@@ -56,9 +56,9 @@ REFUSED = {  # what comes: X, words of the refusal
     "pd.NA": (pd.DataFrame(spoiled(np.nan)).astype("Float64"), "NaN"),
     "polars null": (pl.DataFrame({"a": [1, None], "b": [1, 2]}), "NaN"),
     "complex": (GOOD + 1j, "[Cc]omplex"),
-    "string": ("rows", "2D array"),
-    "strings": (GOOD.astype(str), "bytes/strings"),
-    "bytes": (GOOD.astype(bytes), "bytes/strings"),
+    "string": ("rows", "2D array|could not convert"),
+    "strings": (GOOD.astype(str), "string"),
+    "bytes": (GOOD.astype(bytes), "bytes"),
     "words as objects": (spoiled("low", object), "could not convert"),
     "dates": (GOOD.astype("M8[s]"), "dtype"),
     "durations": (GOOD.astype("m8[s]"), "dtype"),
@@ -296,6 +296,12 @@ def test_sparse_tag_is_true(Estimator, layout, record_property):
     for method in query_methods(Estimator):
         with pytest.raises(TypeError, match=r"[Ss]parse"):
             getattr(estimator, method)(X)
+
+
+@each_estimator
+def test_every_method_has_a_slow_twin(Estimator):
+    """Seen red with the twin of `survival` removed."""
+    assert TWINS.get(Estimator.__name__, {}).keys() == set(query_methods(Estimator))
 
 
 @pytest.mark.parametrize("asked", VALUES)

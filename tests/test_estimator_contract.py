@@ -93,7 +93,7 @@ def test_expected_failures_name_estimators():
 )
 def test_wrong_parameter_is_named(Estimator, parameter):
     """Seen red with a parameter left out of `_parameter_constraints`."""
-    estimator = new(Estimator, **{parameter: object()})
+    estimator = new(Estimator).set_params(**{parameter: object()})
     message = (
         f"The '{parameter}' parameter of {Estimator.__name__} must be .+ "
         "Got <object object at .+> instead"
@@ -260,6 +260,7 @@ def test_weights_are_routed_through_a_parallel_search(Estimator):
 
 @each_estimator
 def test_frozen_model_stays(Estimator):
+    """Seen red without the FrozenEstimator."""
     model = new(Estimator).fit(X, Y)
     before = outputs(model, QUERIES)
 
@@ -270,6 +271,7 @@ def test_frozen_model_stays(Estimator):
 
 @each_estimator
 def test_inspection_and_learning_curve_accept_it(Estimator):
+    """Seen red with methods that return NaN."""
     model = new(Estimator).fit(X, Y)
 
     importance = permutation_importance(model, X, Y, scoring=mean_output)
