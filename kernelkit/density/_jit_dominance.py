@@ -245,94 +245,55 @@ def brute_sums(keys, limits, weights, out):
 
 
 @jit()
-def split(keys, limits):
-    """Halve a problem by the last feature.
+def split_places(places, is_low, low, high):
+    """Count the places of one feature anew within two halves of the sources.
 
-    Sources in the lower half keep their keys below n // 2. Targets whose last limit
-    exceeds n // 2 see all of them and, beyond, sources of the upper half; the others
-    see sources of the lower half only. Branches on a coin toss cost more than stores,
-    so every value is stored and the place of the store is computed.
-
-    Returns
-    -------
-    low_keys, high_keys : (D, n // 2) and (D, n - n // 2)
-        Sources of either half with places counted within it.
-    low_limits, high_limits : (D + 1, ...)
-        Limits on those places of the targets that look no further than the lower half,
-        and of the others.
-    cross_limits : (D, ...)
-        Limits of those others on the lower half, without the last feature.
-    is_low, sees_low_only : (n,) and (m,) bool
-        Which source, which target went where.
+    places, is_low : (n,) int32 and bool; low, high : int32, filled with the places in
+    the order of the sources. Returns low_below, (n + 1,) int32: the number of sources
+    of the lower half before each place.
     """
-    n_keys, n = keys.shape
-    m = limits.shape[1]
-    n_low = n // 2
-    n_high = n - n_low
-    is_low = keys[n_keys - 1] < n_low
-    sees_low_only = limits[n_keys] <= n_low
-    m_low = 0
-    for j in range(m):
-        m_low += sees_low_only[j]
-    m_high = m - m_low
-    new_keys = np.empty(n_keys * n, dtype=np.int32)  # the lower half, the upper half
-    high_start = n_keys * n_low
-    on_low = np.empty((n_keys + 1) * m_low + n_keys * m_high, dtype=np.int32)
-    cross_start = (n_keys + 1) * m_low
-    # What a lower target leaves here is overwritten; the last one needs an extra slot.
-    on_high = np.empty((n_keys + 1) * m_high + 1, dtype=np.int32)
-    low_below = np.empty(n + 1, dtype=np.int32)  # lower sources before each place
+    n = places.size
+    low_below = np.empty(n + 1, dtype=np.int32)
     low_below[0] = 0
-    for k in range(n_keys):  # row k of the limits belongs to row k - 1 of the keys
-        for p in range(n):
-            place = p if k == 0 else keys[k - 1, p]
-            low_below[place + 1] = is_low[p]
-        for place in range(n):
-            low_below[place + 1] += low_below[place]
-        if k > 0:
-            low = (k - 1) * n_low
-            high = high_start + (k - 1) * n_high
-            for p in range(n):
-                place = keys[k - 1, p]
-                rank = low_below[place]
-                new_keys[low if is_low[p] else high] = (
-                    rank if is_low[p] else place - rank
-                )
-                low += is_low[p]
-                high += not is_low[p]
-        low = k * m_low
-        cross = cross_start + k * m_high
-        high = k * m_high
-        for j in range(m):
-            limit = limits[k, j]
-            rank = low_below[limit]
-            on_low[low if sees_low_only[j] else cross] = rank
-            on_high[high] = limit - rank
-            low += sees_low_only[j]
-            cross += not sees_low_only[j]
-            high += not sees_low_only[j]
-    low = (n_keys - 1) * n_low
-    high = high_start + (n_keys - 1) * n_high
     for p in range(n):
-        place = keys[n_keys - 1, p]
-        new_keys[low if is_low[p] else high] = place if is_low[p] else place - n_low
-        low += is_low[p]
-        high += not is_low[p]
-    low = n_keys * m_low
-    high = n_keys * m_high
-    for j in range(m):
-        limit = limits[n_keys, j]
-        if sees_low_only[j]:
-            on_low[low] = limit
-        on_high[high] = limit - n_low
-        low += sees_low_only[j]
-        high += not sees_low_only[j]
-    return (
-        new_keys[:high_start].reshape(n_keys, n_low),
-        new_keys[high_start:].reshape(n_keys, n_high),
-        on_low[:cross_start].reshape(n_keys + 1, m_low),
-        on_high[:-1].reshape(n_keys + 1, m_high),
-        on_low[cross_start:].reshape(n_keys, m_high),
-        is_low,
-        sees_low_only,
-    )
+        low_below[places[p] + 1] = is_low[p]
+    for place in range(n):
+        low_below[place + 1] += low_below[place]
+    # A branch on a coin toss costs more than a store whose target is computed.
+    both = np.empty(n, dtype=np.int32)
+    i, j = 0, low.size
+    for p in range(n):
+        rank = low_below[places[p]]
+        both[i if is_low[p] else j] = rank if is_low[p] else places[p] - rank
+        i += is_low[p]
+        j += not is_low[p]
+    for i in range(low.size):
+        low[i] = both[i]
+    for i in range(high.size):
+        high[i] = both[low.size + i]
+    return low_below
+
+
+@jit()
+def split_limits(limits, low_below, sees_low_only, low, high, cross):
+    """Turn limits of one feature into limits within the halves of the sources.
+
+    limits, sees_low_only : (m,) int32 and bool; low : limits on the lower half of the
+    targets that see no other; cross, high : those on the lower and on the upper half of
+    the other targets; all int32, filled in the order of the targets.
+    """
+    m = limits.size
+    on_low = np.empty(m, dtype=np.int32)
+    on_high = np.empty(high.size + 1, dtype=np.int32)  # the last slot is for waste
+    i, j = 0, low.size
+    for t in range(m):
+        rank = low_below[limits[t]]
+        on_low[i if sees_low_only[t] else j] = rank
+        on_high[j - low.size] = limits[t] - rank
+        i += sees_low_only[t]
+        j += not sees_low_only[t]
+    for i in range(low.size):
+        low[i] = on_low[i]
+    for i in range(high.size):
+        cross[i] = on_low[low.size + i]
+        high[i] = on_high[i]

@@ -58,9 +58,9 @@ def own_thresholds(columns: Array, places: Array) -> Array:
     """Count the values <= each training value, (n_features, n_samples) int32."""
     thresholds = places + np.int32(1)
     for column, row in zip(columns, thresholds, strict=True):
-        ends = np.flatnonzero(column[1:] != column[:-1])  # last places of tied groups
-        if ends.size < column.size - 1:
-            ends = np.append(ends, column.size - 1).astype(np.int32) + np.int32(1)
+        if (column[1:] == column[:-1]).any():
+            ends = np.flatnonzero(column[1:] != column[:-1]) + 1  # of tied groups
+            ends = np.append(ends, column.size).astype(np.int32)
             row[:] = np.repeat(ends, np.diff(ends, prepend=0))[row - 1]
     return thresholds
 

@@ -24,7 +24,8 @@ ALGORITHMS = ("sweep", "tree", "bitset", "brute")
 _BITSET_LEAF = 8192
 _BRUTE_LEAF = 1024  # with weights
 _FEW = 64  # sources or targets too few for the tables of a bitset
-_TOP_LEVELS = 3  # levels of the tree whose splits are tasks of their own
+_TREE_TASK = 32768  # sqrt(n_sources * n_targets), from which a split makes tasks
+_TOP_LEVELS = 4  # levels of the tree that do so: their problems are in memory together
 _BITSET_TASK = 8 * loops.BLOCK  # sources
 _BRUTE_TASK = 16 * loops.TILE  # targets
 _arena = threading.local()  # where the bitsets of a thread work, one after the other
@@ -150,18 +151,29 @@ def _tasks(
             (part, (_brute, (keys, np.ascontiguousarray(limits[:, part]), weights)))
             for part in parts
         ]
-    pieces: list[tuple[Array, _Problem]] = [(np.arange(m), problem)]
-    for _ in range(_TOP_LEVELS):
-        families = _parallel.run([(_open, piece) for piece in pieces], n_jobs=n_jobs)
+    pieces = _open(np.arange(m), problem, n_jobs)  # its features side by side
+    for _ in range(_TOP_LEVELS - 1):
+        if not any(_is_large(piece) for _, piece in pieces):
+            break
+        families = _parallel.run(
+            [(_open, (*piece, 1)) for piece in pieces], n_jobs=n_jobs
+        )
         pieces = [child for family in families for child in family]
     return [(rows, (_solve, (piece,))) for rows, piece in pieces]
 
 
-def _open(rows: Array, problem: _Problem) -> list[tuple[Array, _Problem]]:
-    """Split a piece of the tree unless it is a leaf."""
-    if _leaf(problem) is not None:
+def _open(
+    rows: Array, problem: _Problem, n_jobs: int | None
+) -> list[tuple[Array, _Problem]]:
+    """Split a piece of the tree if it is large."""
+    if not _is_large(problem):
         return [(rows, problem)]
-    return [(rows[part], child) for part, child in _split(problem)]
+    return [(rows[part], child) for part, child in _split(problem, n_jobs)]
+
+
+def _is_large(problem: _Problem) -> bool:
+    keys, limits, _ = problem
+    return keys.shape[1] * limits.shape[1] > _TREE_TASK**2 and _leaf(problem) is None
 
 
 def _solve(problem: _Problem) -> Array:
@@ -175,28 +187,48 @@ def _solve(problem: _Problem) -> Array:
     if leaf == "brute":
         return _brute(keys, limits, weights)
     out = _zeros(limits, weights)
-    for part, child in _split(problem):
+    for part, child in _split(problem, 1):
         out[part] += _solve(child)
     return out
 
 
-def _split(problem: _Problem) -> list[tuple[Array, _Problem]]:
-    """Halve a problem: the lower half, the upper, and what the upper sees of the lower.
+def _split(problem: _Problem, n_jobs: int | None) -> list[tuple[Array, _Problem]]:
+    """Halve a problem by its last feature.
 
-    Each comes with the numbers of its targets.
+    Sources with a last key below n // 2 are the lower half. Targets with a last limit
+    above it see all of these, and some of the upper half; the others see some of the
+    lower half only. Returns the lower half, the upper half, and what upper targets see
+    of the lower half, each with the numbers of its targets.
     """
     keys, limits, weights = problem
-    halves = loops.split(keys, limits)
-    low_keys, high_keys, low_limits, high_limits, cross_limits = halves[:5]
-    is_low, sees_low_only = halves[5:]
+    (n_keys, n), n_low = keys.shape, keys.shape[1] // 2
+    is_low = keys[-1] < n_low
+    sees_low_only = limits[-1] <= n_low
+    low, high = np.flatnonzero(sees_low_only), np.flatnonzero(~sees_low_only)
+    low_keys = np.empty((n_keys, n_low), dtype=np.int32)
+    high_keys = np.empty((n_keys, n - n_low), dtype=np.int32)
+    low_limits = np.empty((n_keys + 1, low.size), dtype=np.int32)
+    high_limits = np.empty((n_keys + 1, high.size), dtype=np.int32)
+    cross_limits = np.empty((n_keys + 1, high.size), dtype=np.int32)
+
+    def split_feature(k: int) -> None:
+        if k == 0:  # sources stand in the order of this feature
+            low_below = np.zeros(n + 1, dtype=np.int32)
+            np.cumsum(is_low, out=low_below[1:])
+        else:
+            halves = low_keys[k - 1], high_keys[k - 1]
+            low_below = loops.split_places(keys[k - 1], is_low, *halves)
+        parts = low_limits[k], high_limits[k], cross_limits[k]
+        loops.split_limits(limits[k], low_below, sees_low_only, *parts)
+
+    _parallel.run([(split_feature, (k,)) for k in range(n_keys + 1)], n_jobs=n_jobs)
     low_weights = high_weights = None
     if weights is not None:
         low_weights, high_weights = weights[is_low], weights[~is_low]
-    low, high = np.flatnonzero(sees_low_only), np.flatnonzero(~sees_low_only)
     return [
         (low, (low_keys, low_limits, low_weights)),
         (high, (high_keys, high_limits, high_weights)),
-        (high, (low_keys[:-1], cross_limits, low_weights)),
+        (high, (low_keys[:-1], cross_limits[:-1], low_weights)),
     ]
 
 

@@ -19,6 +19,7 @@ def small_leaves(monkeypatch):
     monkeypatch.setattr(sums, "_BITSET_LEAF", 24)
     monkeypatch.setattr(sums, "_BRUTE_LEAF", 12)
     monkeypatch.setattr(sums, "_FEW", 2)
+    monkeypatch.setattr(sums, "_TREE_TASK", 40)
     monkeypatch.setattr(sums, "_BRUTE_TASK", 16)
 
 
@@ -106,7 +107,7 @@ def test_split_keeps_every_pair_once(seed, n, m, n_keys):
     before = sums._brute(keys, limits, None)
 
     after = np.zeros(m, dtype=np.int64)
-    for rows, (part_keys, part_limits, _) in sums._split((keys, limits, None)):
+    for rows, (part_keys, part_limits, _) in sums._split((keys, limits, None), 1):
         if rows.size:
             after[rows] += sums._brute(part_keys, part_limits, None)
 
