@@ -5,6 +5,7 @@ A task is a module beside this one with TITLE, ``sizes(args)``, ``data_name(args
 """
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ EXAMPLE = "kernelkit bench ecdf --n 1e3,1e4,1e5 --d 2,3 --plot time.png"
 
 TASKS = {"ecdf": "kernelkit.cli.bench.ecdf"}
 DIFFERS = 4  # exit status
-_PARAMETERS = ("task", "n", "d", "against", "repeat", "n_jobs", "seed")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,13 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--n",
-        type=_positive_integers,
+        type=_whole_numbers,
         metavar="N,...",
         help="numbers of rows, standard normal (default: flight records)",
     )
     parser.add_argument(
         "--d",
-        type=_positive_integers,
+        type=_whole_numbers,
         metavar="D,...",
         help="numbers of features (default: 1,2,3,4)",
     )
@@ -43,20 +43,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--repeat",
-        type=_positive_integer,
+        type=_whole_number(1),
         default=5,
         metavar="N",
         help="warm calls of each method, fewer if they take long (default: 5)",
     )
     parser.add_argument(
         "--n-jobs",
-        type=_positive_integer,
+        type=_whole_number(1),
         default=1,
         metavar="N",
         help="threads of kernelkit; its peers have one (default: 1)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the rows (default: 0)"
+        "--seed",
+        type=_whole_number(0),
+        default=0,
+        metavar="N",
+        help="of the rows (default: 0)",
     )
     parser.add_argument("--json", metavar="FILE", help="write all figures to FILE")
     parser.add_argument(
@@ -97,8 +101,15 @@ def run(args: argparse.Namespace) -> int:
     title = f"{task.TITLE}: {task.data_name(args)}"
     print(report.as_text(title, cases, methods, absent))
     if args.json is not None:
-        parameters = {name: getattr(args, name) for name in _PARAMETERS}
-        parameters["data"] = task.data_name(args)
+        parameters = {
+            "data": task.data_name(args),
+            "n": sorted({n for n, _ in sizes}),
+            "d": sorted({d for _, d in sizes}),
+            "against": [method.name for method in methods[1:]],
+            "repeat": args.repeat,
+            "n_jobs": args.n_jobs,
+            "seed": args.seed,
+        }
         record = report.as_json(parameters, cases, methods, absent)
         write_file(args.json, [record], force=args.force)
     if args.plot is not None:
@@ -119,16 +130,22 @@ def _choose(methods: "list[Method]", args: argparse.Namespace) -> "list[Method]"
     return [ours, *(peer for peer in peers if peer.name in wanted)]
 
 
-def _positive_integers(text: str) -> list[int]:
-    return [_positive_integer(part) for part in text.split(",")]
+def _whole_number(least: int) -> Callable[[str], int]:
+    """Make a type of argument that reads 1000 or 1e3."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(float(text))
+        except (ValueError, OverflowError):
+            number = -1
+        if number < least or number != float(text):
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number >= {least}, got {text!r}"
+            )
+        return number
+
+    return read
 
 
-def _positive_integer(text: str) -> int:
-    """Read 1000 or 1e3."""
-    try:
-        number = int(float(text))
-    except (ValueError, OverflowError):
-        number = 0
-    if number < 1 or number != float(text):
-        raise argparse.ArgumentTypeError(f"expected a whole number > 0, got {text!r}")
-    return number
+def _whole_numbers(text: str) -> list[int]:
+    return [_whole_number(1)(part) for part in text.split(",")]

@@ -82,7 +82,7 @@ def _ratio(case: Case | None, ours: Case) -> str:
     if ours.warm_seconds is None:
         return "-"
     ratio = case.warm_seconds["median"] / ours.warm_seconds["median"]
-    return f"{ratio:,.0f}x" if ratio >= 10 else f"{ratio:.1f}x"
+    return f"{ratio:,.0f}x" if ratio >= 9.95 else f"{ratio:#.2g}x"
 
 
 def figure_class() -> Any:
