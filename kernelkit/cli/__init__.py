@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         subparser = subparsers.add_parser(
             command.NAME,
             help=command.HELP,
-            description=command.HELP.capitalize() + ".",
+            description=command.HELP[0].upper() + command.HELP[1:] + ".",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             epilog=f"example:\n  {command.EXAMPLE}",
         )

@@ -9,21 +9,20 @@ def describe() -> dict[str, str | int]:
     """Describe the processor, its cores that this process may use, and the system."""
     return {
         "cpu": _cpu_name(),
-        "cores": usable_cores(),
+        "cores": _usable_cores(),
         "system": platform.platform(),
     }
-
-
-def usable_cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def versions(*packages: str) -> dict[str, str | None]:
     """Look up versions of installed packages; None stands for absent."""
     return {package: _version(package) for package in packages}
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _version(package: str) -> str | None:

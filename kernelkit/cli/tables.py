@@ -18,6 +18,7 @@ from kernelkit.exceptions import MissingDependencyError
 Array = npt.NDArray[Any]
 
 _EXACT = 2**53  # float64 holds all integers up to here
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,6 @@ def open_table(path: str, *, header: bool = True) -> Table:
         text = _Text(data, source, _DELIMITERS[kind], header=header)
         return Table(source, text.names, text.has_names, text.read)
     raise CommandError(f"{source}: expected a .csv, .tsv, .npy or .parquet file")
-
-
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 def _read_file(path: Path) -> bytes:

@@ -56,9 +56,9 @@ def as_text(
         f"seconds: warm median of kernelkit, {threads}; peers: their time over that",
         "judged: rows whose answers were compared with counts; error: the largest",
     ]
-    for peer in peers:
-        missing = f" (absent: pip install {peer.package})" * (peer.name in absent)
-        notes.append(f"{peer.name}: {peer.description}{missing}")
+    for method in methods:
+        missing = f" (absent: pip install {method.package})" * (method.name in absent)
+        notes.append(f"{method.name}: {method.description}{missing}")
     wrong = [
         f"MISMATCH: {case.name}, n = {case.n:,}, d = {case.d}: "
         f"an answer is off by {case.max_abs_error:.2g}"
