@@ -30,4 +30,5 @@ def threads_used(n_jobs, patience):
             meeting.wait(timeout=patience)
         return threading.get_ident()
 
-    return len(set(_parallel.run([(task, ())] * n_jobs, n_jobs=n_jobs)))
+    with _parallel.threads(n_jobs) as run:
+        return len(set(run([(task, ())] * n_jobs)))

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 
+from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit.density import ranks, sums
 
@@ -119,7 +120,8 @@ class MultivariateECDF(BaseEstimator):
         self.algorithm_ = sums.choose(
             self.algorithm, len(X), len(X), X.shape[1], weighted=weights is not None
         )
-        self.sorted_values_, self.ranks_ = ranks.rank_columns(X, n_jobs=self.n_jobs)
+        with _parallel.threads(self.n_jobs) as run:
+            self.sorted_values_, self.ranks_ = ranks.rank_columns(X, run=run)
         self.sample_weight_ = weights
         return self
 
@@ -292,29 +294,26 @@ class MultivariateECDF(BaseEstimator):
 
     def _evaluate(self, X: Any, upper: npt.NDArray[np.bool_]) -> Values:
         """Evaluate an orthant: > where `upper`, <= elsewhere."""
-        if X is None:
-            algorithm = self.algorithm_
-            thresholds = ranks.own_thresholds(self.sorted_values_, self.ranks_)
-        else:
+        columns, places, weights = self.sorted_values_, self.ranks_, self.sample_weight_
+        own = X is None
+        algorithm = self.algorithm_
+        if not own:
             X = check.ordered_query_data(self, X)
             algorithm = sums.choose(
-                self.algorithm,
-                self.ranks_.shape[1],
-                *X.shape,
-                weighted=self.sample_weight_ is not None,
+                self.algorithm, places.shape[1], *X.shape, weighted=weights is not None
             )
-            thresholds = ranks.query_thresholds(
-                self.sorted_values_, X, n_jobs=self.n_jobs
+        with _parallel.threads(self.n_jobs) as run:
+            if own:
+                thresholds = ranks.own_thresholds(columns, places)
+            else:
+                thresholds = ranks.query_thresholds(columns, X, run=run)
+            totals = sums.dominance_sums(
+                *ranks.flip(places, thresholds, upper),
+                weights,
+                own=own,
+                algorithm=algorithm,
+                run=run,
             )
-        places, thresholds = ranks.flip(self.ranks_, thresholds, upper)
-        totals = sums.dominance_sums(
-            places,
-            thresholds,
-            self.sample_weight_,
-            own=X is None,
-            algorithm=algorithm,
-            n_jobs=self.n_jobs,
-        )
         return self._share(totals)
 
     def _share(self, totals: Array) -> Values:

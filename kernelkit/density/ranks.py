@@ -17,15 +17,15 @@ from kernelkit.density._jit_sort import argsort_keys, count_by_merge, invert_ord
 Array = npt.NDArray[Any]
 
 
-def rank_columns(X: Array, *, n_jobs: int | None) -> tuple[Array, Array]:
+def rank_columns(X: Array, *, run: _parallel.Run) -> tuple[Array, Array]:
     """Sort each feature.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
         Bool, integers of any size or floats up to 64 bits, without NaN.
-    n_jobs : int or None
-        Number of threads, a feature each.
+    run : callable
+        Runs the tasks, one per feature.
 
     Returns
     -------
@@ -47,10 +47,7 @@ def rank_columns(X: Array, *, n_jobs: int | None) -> tuple[Array, Array]:
         )
     columns = np.empty((n_features, n_samples), dtype=X.dtype)
     places = np.empty((n_features, n_samples), dtype=np.int32)
-    _parallel.run(
-        ((_rank, (X[:, k], columns[k], places[k])) for k in range(n_features)),
-        n_jobs=n_jobs,
-    )
+    run((_rank, (X[:, k], columns[k], places[k])) for k in range(n_features))
     return columns, places
 
 
@@ -65,15 +62,12 @@ def own_thresholds(columns: Array, places: Array) -> Array:
     return thresholds
 
 
-def query_thresholds(columns: Array, X: Array, *, n_jobs: int | None) -> Array:
+def query_thresholds(columns: Array, X: Array, *, run: _parallel.Run) -> Array:
     """Count the training values <= each query value, (n_features, n_queries) int32."""
     thresholds = np.empty(X.shape[::-1], dtype=np.int32)
-    _parallel.run(
-        (
-            (_threshold, (column, X[:, k], thresholds[k]))
-            for k, column in enumerate(columns)
-        ),
-        n_jobs=n_jobs,
+    run(
+        (_threshold, (column, X[:, k], thresholds[k]))
+        for k, column in enumerate(columns)
     )
     return thresholds
 

@@ -65,7 +65,7 @@ def dominance_sums(
     *,
     own: bool,
     algorithm: str,
-    n_jobs: int | None,
+    run: _parallel.Run,
 ) -> Array:
     """Sum the weights of the sources that lie below each target's thresholds.
 
@@ -81,8 +81,8 @@ def dominance_sums(
         The targets are the sources, whose thresholds rise with their places.
     algorithm : str
         What `choose` returned.
-    n_jobs : int or None
-        Number of threads.
+    run : callable
+        Runs the tasks.
 
     Returns
     -------
@@ -98,12 +98,12 @@ def dominance_sums(
     takes = [(row, sources, 0, keys[k], "clip") for k, row in enumerate(places[1:])]
     takes += [(row, targets, 0, limits[k], "clip") for k, row in enumerate(thresholds)]
     # Other modes than "clip" buffer what they write.
-    _parallel.run([(np.take, take) for take in takes], n_jobs=n_jobs)
+    run([(np.take, take) for take in takes])
     if weights is not None:
         weights = weights[sources]
     out = np.zeros(targets.size, dtype=np.int64 if weights is None else np.float64)
-    parts = _tasks((keys, limits, weights), algorithm, n_jobs)
-    results = _parallel.run([task for _, task in parts], n_jobs=n_jobs)
+    parts = _tasks((keys, limits, weights), algorithm, run)
+    results = run([task for _, task in parts])
     for (rows, _), values in zip(parts, results, strict=True):
         out[rows] += values
     sums = np.empty_like(out)
@@ -127,7 +127,7 @@ _Rows = slice | Array
 
 
 def _tasks(
-    problem: _Problem, algorithm: str, n_jobs: int | None
+    problem: _Problem, algorithm: str, run: _parallel.Run
 ) -> list[tuple[_Rows, _parallel.Task]]:
     """Cut a problem into tasks that do not depend on the number of threads."""
     keys, limits, weights = problem
@@ -151,24 +151,22 @@ def _tasks(
             (part, (_brute, (keys, np.ascontiguousarray(limits[:, part]), weights)))
             for part in parts
         ]
-    pieces = _open(np.arange(m), problem, n_jobs)  # its features side by side
+    pieces = _open(np.arange(m), problem, run)  # its features side by side
     for _ in range(_TOP_LEVELS - 1):
         if not any(_is_large(piece) for _, piece in pieces):
             break
-        families = _parallel.run(
-            [(_open, (*piece, 1)) for piece in pieces], n_jobs=n_jobs
-        )
+        families = run([(_open, (*piece, _parallel.in_order)) for piece in pieces])
         pieces = [child for family in families for child in family]
     return [(rows, (_solve, (piece,))) for rows, piece in pieces]
 
 
 def _open(
-    rows: Array, problem: _Problem, n_jobs: int | None
+    rows: Array, problem: _Problem, run: _parallel.Run
 ) -> list[tuple[Array, _Problem]]:
     """Split a piece of the tree if it is large."""
     if not _is_large(problem):
         return [(rows, problem)]
-    return [(rows[part], child) for part, child in _split(problem, n_jobs)]
+    return [(rows[part], child) for part, child in _split(problem, run)]
 
 
 def _is_large(problem: _Problem) -> bool:
@@ -187,12 +185,12 @@ def _solve(problem: _Problem) -> Array:
     if leaf == "brute":
         return _brute(keys, limits, weights)
     out = _zeros(limits, weights)
-    for part, child in _split(problem, 1):
+    for part, child in _split(problem, _parallel.in_order):
         out[part] += _solve(child)
     return out
 
 
-def _split(problem: _Problem, n_jobs: int | None) -> list[tuple[Array, _Problem]]:
+def _split(problem: _Problem, run: _parallel.Run) -> list[tuple[Array, _Problem]]:
     """Halve a problem by its last feature.
 
     Sources with a last key below n // 2 are the lower half. Targets with a last limit
@@ -221,7 +219,7 @@ def _split(problem: _Problem, n_jobs: int | None) -> list[tuple[Array, _Problem]
         parts = low_limits[k], high_limits[k], cross_limits[k]
         loops.split_limits(limits[k], low_below, sees_low_only, *parts)
 
-    _parallel.run([(split_feature, (k,)) for k in range(n_keys + 1)], n_jobs=n_jobs)
+    run([(split_feature, (k,)) for k in range(n_keys + 1)])
     low_weights = high_weights = None
     if weights is not None:
         low_weights, high_weights = weights[is_low], weights[~is_low]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernelkit._parallel import in_order
 from kernelkit.density import ranks
 
 INTEGERS = [np.bool_, np.int8, np.uint8, np.int32, np.uint32, np.int64, np.uint64]
@@ -37,9 +38,9 @@ def test_thresholds_equal_exact_comparisons(dtype, query_dtype):
     """
     values = np.repeat(_values(dtype), 2)
     queries = np.tile(_values(query_dtype), 3)
-    columns, _ = ranks.rank_columns(values[:, None], n_jobs=None)
+    columns, _ = ranks.rank_columns(values[:, None], run=in_order)
 
-    merged = ranks.query_thresholds(columns, queries[:, None], n_jobs=None)[0]
+    merged = ranks.query_thresholds(columns, queries[:, None], run=in_order)[0]
     searched = ranks.count_not_above(columns[0], queries)
 
     expected = [sum(v <= q for v in values.tolist()) for q in queries.tolist()]
@@ -53,9 +54,9 @@ def test_few_and_many_queries_have_the_same_thresholds(n_queries):
     rng = np.random.default_rng(0)
     X = rng.integers(0, 50, (400, 2)).astype(float)
     queries = rng.integers(-2, 52, (n_queries, 2)) / 1.0
-    columns, _ = ranks.rank_columns(X, n_jobs=None)
+    columns, _ = ranks.rank_columns(X, run=in_order)
 
-    thresholds = ranks.query_thresholds(columns, queries, n_jobs=None)
+    thresholds = ranks.query_thresholds(columns, queries, run=in_order)
 
     expected = (X[:, :, None] <= queries.T).sum(axis=0)
     np.testing.assert_array_equal(thresholds, expected)
@@ -70,7 +71,7 @@ def test_places_and_own_thresholds_of_tied_values(values):
     """Seen red with -0.0 before 0.0, and with the first of a tied group as its end."""
     X = np.array(values)[:, None]
 
-    columns, places = ranks.rank_columns(X, n_jobs=None)
+    columns, places = ranks.rank_columns(X, run=in_order)
     thresholds = ranks.own_thresholds(columns, places)
 
     np.testing.assert_array_equal(
@@ -83,8 +84,8 @@ def test_places_and_own_thresholds_of_tied_values(values):
 def test_flip_turns_above_into_below():
     """Seen red without the -1 of the places."""
     X = np.random.default_rng(0).integers(0, 9, (30, 2)).astype(float)
-    columns, places = ranks.rank_columns(X, n_jobs=None)
-    thresholds = ranks.query_thresholds(columns, X, n_jobs=None)
+    columns, places = ranks.rank_columns(X, run=in_order)
+    thresholds = ranks.query_thresholds(columns, X, run=in_order)
 
     places, thresholds = ranks.flip(places, thresholds, np.array([True, False]))
 
@@ -98,4 +99,4 @@ def test_too_many_rows_are_refused_before_any_work():
     X = np.broadcast_to(np.float32(0.0), (2**31, 1))
 
     with pytest.raises(NotImplementedError, match=r"2147483648 rows.*split X"):
-        ranks.rank_columns(X, n_jobs=None)
+        ranks.rank_columns(X, run=in_order)

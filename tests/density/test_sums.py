@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference.dominance import dominated_weight
 
+from kernelkit import _parallel
+from kernelkit._parallel import in_order
 from kernelkit.density import _jit_dominance as loops
 from kernelkit.density import ranks, sums
 
@@ -24,15 +26,16 @@ def small_leaves(monkeypatch):
 
 
 def _sums(X, queries, weights, algorithm, n_jobs=None):
-    columns, places = ranks.rank_columns(X, n_jobs=n_jobs)
-    own = queries is None
-    if own:
-        thresholds = ranks.own_thresholds(columns, places)
-    else:
-        thresholds = ranks.query_thresholds(columns, queries, n_jobs=n_jobs)
-    return sums.dominance_sums(
-        places, thresholds, weights, own=own, algorithm=algorithm, n_jobs=n_jobs
-    )
+    with _parallel.threads(n_jobs) as run:
+        columns, places = ranks.rank_columns(X, run=run)
+        own = queries is None
+        if own:
+            thresholds = ranks.own_thresholds(columns, places)
+        else:
+            thresholds = ranks.query_thresholds(columns, queries, run=run)
+        return sums.dominance_sums(
+            places, thresholds, weights, own=own, algorithm=algorithm, run=run
+        )
 
 
 def _algorithms(n_features, weighted):
@@ -104,10 +107,13 @@ def test_split_keeps_every_pair_once(seed, n, m, n_keys):
     keys = np.array([rng.permutation(n) for _ in range(n_keys)], dtype=np.int32)
     limits = rng.integers(0, n + 1, (n_keys + 1, m)).astype(np.int32)
     limits = np.ascontiguousarray(limits[:, np.argsort(limits[0], kind="stable")])
-    before = sums._brute(keys, limits, None)
+    problem = (keys, limits, None)
+    before = sums._brute(*problem)
 
     after = np.zeros(m, dtype=np.int64)
-    for rows, (part_keys, part_limits, _) in sums._split((keys, limits, None), 1):
+    for rows, (part_keys, part_limits, _) in sums._split(
+        problem, in_order, sums._fresh
+    ):
         if rows.size:
             after[rows] += sums._brute(part_keys, part_limits, None)
 
@@ -171,7 +177,7 @@ def test_grid_sums_equal_sums_at_the_nodes(n_features, upper):
     X = rng.integers(0, 6, (80, n_features)).astype(float)
     weights = rng.random(80)
     axes = [np.array([-1.0, 0.0, 2.0, 2.5, 6.0 + k]) for k in range(n_features)]
-    columns, places = ranks.rank_columns(X, n_jobs=None)
+    columns, places = ranks.rank_columns(X, run=in_order)
     nodes = [ranks.count_not_above(*pair) for pair in zip(columns, axes, strict=True)]
     queries = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(
         -1, n_features
