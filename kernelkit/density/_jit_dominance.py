@@ -7,7 +7,7 @@ Target j has limits on places: source p counts for it if and only if
     p < limits[0, j]  and  keys[k, p] < limits[k + 1, j]  for all k.
 
 Targets stand in ascending order of ``limits[0]``. Shapes: keys (D, n) int32, limits
-(D + 1, m) int32, weights (n,) float64, out (m,) int64 or float64; loops add to out.
+(D + 1, m) int32, weights (n,) and out (m,) float64; loops add to out.
 """
 
 import numpy as np
@@ -297,3 +297,25 @@ def split_limits(limits, low_below, sees_low_only, low, high, cross):
     for i in range(high.size):
         cross[i] = on_low[low.size + i]
         high[i] = on_high[i]
+
+
+@jit()
+def positions(flags):
+    """Positions of the true and of the false ones of (n,) bool; two int32 arrays."""
+    n_true = 0
+    for flag in flags:
+        n_true += flag
+    both = np.empty(flags.size, dtype=np.int32)
+    i, j = 0, n_true
+    for p in range(flags.size):
+        both[i if flags[p] else j] = p
+        i += flags[p]
+        j += not flags[p]
+    return both[:n_true], both[n_true:]
+
+
+@jit()
+def add_to(out, rows, values):
+    """Add values to some rows of out; rows are different from each other."""
+    for i in range(rows.size):
+        out[rows[i]] += values[i]

@@ -304,7 +304,7 @@ class MultivariateECDF(BaseEstimator):
             )
         with _parallel.threads(self.n_jobs) as run:
             if own:
-                thresholds = ranks.own_thresholds(columns, places)
+                thresholds = ranks.own_thresholds(columns, places, run=run)
             else:
                 thresholds = ranks.query_thresholds(columns, X, run=run)
             totals = sums.dominance_sums(
@@ -409,7 +409,9 @@ def empirical_copula(X: Any, U: Any = None) -> Values:
     distribution = MultivariateECDF().fit(X)
     if U is None:
         return distribution.cdf()
-    counts = ranks.own_thresholds(distribution.sorted_values_, distribution.ranks_)
+    counts = ranks.own_thresholds(
+        distribution.sorted_values_, distribution.ranks_, run=_parallel.in_order
+    )
     return ecdf(counts.T / (counts.shape[1] + 1), U)
 
 

@@ -51,14 +51,12 @@ def rank_columns(X: Array, *, run: _parallel.Run) -> tuple[Array, Array]:
     return columns, places
 
 
-def own_thresholds(columns: Array, places: Array) -> Array:
+def own_thresholds(columns: Array, places: Array, *, run: _parallel.Run) -> Array:
     """Count the values <= each training value, (n_features, n_samples) int32."""
-    thresholds = places + np.int32(1)
-    for column, row in zip(columns, thresholds, strict=True):
-        if (column[1:] == column[:-1]).any():
-            ends = np.flatnonzero(column[1:] != column[:-1]) + 1  # of tied groups
-            ends = np.append(ends, column.size).astype(np.int32)
-            row[:] = np.repeat(ends, np.diff(ends, prepend=0))[row - 1]
+    thresholds = np.empty_like(places)
+    run(
+        (_own_threshold, rows) for rows in zip(columns, places, thresholds, strict=True)
+    )
     return thresholds
 
 
@@ -94,6 +92,14 @@ def _rank(values: Array, column: Array, places: Array) -> None:
     order = argsort_keys(_sort_keys(values))
     np.take(values, order, out=column, mode="clip")
     invert_order(order, places)
+
+
+def _own_threshold(column: Array, places: Array, thresholds: Array) -> None:
+    np.add(places, 1, out=thresholds)
+    if (column[1:] == column[:-1]).any():
+        ends = np.flatnonzero(column[1:] != column[:-1]) + 1  # of tied groups
+        ends = np.append(ends, column.size)
+        thresholds[:] = np.repeat(ends, np.diff(ends, prepend=0))[places]
 
 
 def _threshold(column: Array, queries: Array, thresholds: Array) -> None:

@@ -86,7 +86,8 @@ def dominance_sums(
 
     Returns
     -------
-    sums : ndarray of shape (n_targets,), int64 if counts, else float64
+    sums : ndarray of shape (n_targets,), float64
+        Counts are exact: float64 holds all integers up to 2**53.
     """
     if len(places) == 1:
         return _ordered_sums(places[0], thresholds[0], weights)
@@ -101,11 +102,11 @@ def dominance_sums(
     run([(np.take, take) for take in takes])
     if weights is not None:
         weights = weights[sources]
-    out = np.zeros(targets.size, dtype=np.int64 if weights is None else np.float64)
+    out = np.zeros(targets.size)
     parts = _tasks((keys, limits, weights), algorithm, run)
     results = run([task for _, task in parts])
     for (rows, _), values in zip(parts, results, strict=True):
-        out[rows] += values
+        loops.add_to(out, rows, values)
     sums = np.empty_like(out)
     sums[targets] = out
     return sums
@@ -114,44 +115,37 @@ def dominance_sums(
 def _ordered_sums(places: Array, thresholds: Array, weights: Array | None) -> Array:
     """One feature: the sources below a threshold are the first ones in the order."""
     if weights is None:
-        return thresholds.astype(np.int64)
+        return thresholds.astype(np.float64)
     below = np.zeros(places.size + 1)
     below[places + 1] = weights
     return np.cumsum(below, out=below)[thresholds]
 
 
 # A problem is (keys, limits, weights) in the form that the loops share. A task returns
-# what to add to some targets of the whole, named by a slice or by their numbers.
+# what to add to some targets of the whole, which come with it.
 _Problem = tuple[Array, Array, Array | None]
-_Rows = slice | Array
 
 
 def _tasks(
     problem: _Problem, algorithm: str, run: _parallel.Run
-) -> list[tuple[_Rows, _parallel.Task]]:
+) -> list[tuple[Array, _parallel.Task]]:
     """Cut a problem into tasks that do not depend on the number of threads."""
     keys, limits, weights = problem
     n, m = keys.shape[1], limits.shape[1]
+    rows = np.arange(m, dtype=np.int32)
     if algorithm == "sweep":
-        return [(slice(None), (_sweep, problem))]
+        return [(rows, (_sweep, problem))]
     if algorithm == "bitset":
         starts = range(0, n, _BITSET_TASK)
-        return [
-            (
-                slice(None),
-                (_bitset, (keys, limits, start, min(start + _BITSET_TASK, n))),
-            )
-            for start in starts
-        ]
+        parts = [(start, min(start + _BITSET_TASK, n)) for start in starts]
+        return [(rows, (_bitset, (keys, limits, *part))) for part in parts]
     if algorithm == "brute":
-        parts = [
-            slice(start, start + _BRUTE_TASK) for start in range(0, m, _BRUTE_TASK)
-        ]
+        cuts = [slice(start, start + _BRUTE_TASK) for start in range(0, m, _BRUTE_TASK)]
         return [
-            (part, (_brute, (keys, np.ascontiguousarray(limits[:, part]), weights)))
-            for part in parts
+            (rows[cut], (_brute, (keys, np.ascontiguousarray(limits[:, cut]), weights)))
+            for cut in cuts
         ]
-    pieces = _open(np.arange(m), problem, run)  # its features side by side
+    pieces = _open(rows, problem, run)  # its features side by side
     for _ in range(_TOP_LEVELS - 1):
         if not any(_is_large(piece) for _, piece in pieces):
             break
@@ -184,9 +178,9 @@ def _solve(problem: _Problem) -> Array:
         return _bitset(keys, limits, 0, keys.shape[1])
     if leaf == "brute":
         return _brute(keys, limits, weights)
-    out = _zeros(limits, weights)
+    out = np.zeros(limits.shape[1])
     for part, child in _split(problem, _parallel.in_order):
-        out[part] += _solve(child)
+        loops.add_to(out, part, _solve(child))
     return out
 
 
@@ -202,7 +196,7 @@ def _split(problem: _Problem, run: _parallel.Run) -> list[tuple[Array, _Problem]
     (n_keys, n), n_low = keys.shape, keys.shape[1] // 2
     is_low = keys[-1] < n_low
     sees_low_only = limits[-1] <= n_low
-    low, high = np.flatnonzero(sees_low_only), np.flatnonzero(~sees_low_only)
+    low, high = loops.positions(sees_low_only)
     low_keys = np.empty((n_keys, n_low), dtype=np.int32)
     high_keys = np.empty((n_keys, n - n_low), dtype=np.int32)
     low_limits = np.empty((n_keys + 1, low.size), dtype=np.int32)
@@ -247,12 +241,8 @@ def _cheapest(n: int, m: int, n_keys: int, *, weighted: bool) -> str | None:
     return "brute" if weighted else "bitset"
 
 
-def _zeros(limits: Array, weights: Array | None) -> Array:
-    return np.zeros(limits.shape[1], dtype=np.int64 if weights is None else np.float64)
-
-
 def _sweep(keys: Array, limits: Array, weights: Array | None) -> Array:
-    out = _zeros(limits, weights)
+    out = np.zeros(limits.shape[1])
     if weights is None:
         loops.sweep_counts(keys, limits, out)
     else:
@@ -261,7 +251,7 @@ def _sweep(keys: Array, limits: Array, weights: Array | None) -> Array:
 
 
 def _bitset(keys: Array, limits: Array, first: int, last: int) -> Array:
-    out = _zeros(limits, None)
+    out = np.zeros(limits.shape[1])
     tables = getattr(_arena, "tables", None)
     if tables is None or len(tables) <= len(keys):
         tables = _arena.tables = loops.bitset_tables(len(keys))
@@ -271,9 +261,9 @@ def _bitset(keys: Array, limits: Array, first: int, last: int) -> Array:
 
 def _brute(keys: Array, limits: Array, weights: Array | None) -> Array:
     out = np.zeros(limits.shape[1])
-    ones = np.ones(keys.shape[1]) if weights is None else weights
-    loops.brute_sums(keys, limits, ones, out)
-    return out.astype(np.int64) if weights is None else out  # floats count to 2**53
+    weights = np.ones(keys.shape[1]) if weights is None else weights
+    loops.brute_sums(keys, limits, weights, out)
+    return out
 
 
 def grid_sums(

@@ -72,7 +72,7 @@ def test_places_and_own_thresholds_of_tied_values(values):
     X = np.array(values)[:, None]
 
     columns, places = ranks.rank_columns(X, run=in_order)
-    thresholds = ranks.own_thresholds(columns, places)
+    thresholds = ranks.own_thresholds(columns, places, run=in_order)
 
     np.testing.assert_array_equal(
         places[0], np.argsort(np.argsort(X[:, 0], kind="stable"))
