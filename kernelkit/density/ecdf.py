@@ -316,12 +316,11 @@ class MultivariateECDF(BaseEstimator):
             )
         return self._share(totals)
 
-    def _share(self, totals: Array) -> Values:
-        """Divide sums by the whole weight; rounding may not exceed 1."""
-        if self.sample_weight_ is None:
-            return totals / self.ranks_.shape[1]
-        shares = totals / self.sample_weight_.sum()
-        return np.minimum(shares, 1.0, out=shares)
+    def _share(self, totals: Values) -> Values:
+        """Divide sums by the whole weight, in place; rounding may not exceed 1."""
+        weights = self.sample_weight_
+        totals /= self.ranks_.shape[1] if weights is None else weights.sum()
+        return np.minimum(totals, 1.0, out=totals)
 
     def _effective_samples(self) -> float:
         weights = self.sample_weight_

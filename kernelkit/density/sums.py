@@ -284,7 +284,8 @@ def grid_sums(
 
     Returns
     -------
-    sums : ndarray of shape (len(nodes[0]), ...), int64 if counts, else float64
+    sums : ndarray of shape (len(nodes[0]), ...), float64
+        Counts are exact.
     """
     shape = [len(thresholds) + 1 for thresholds in nodes]
     cell = np.zeros(places.shape[1], dtype=np.int64)
@@ -294,7 +295,7 @@ def grid_sums(
             np.arange(length), np.diff(thresholds, prepend=0, append=row.size)
         )
         cell = cell * length + (length - 1 - reached if upper else reached)[row]
-    sums = np.bincount(cell, weights, math.prod(shape)).reshape(shape)
+    sums = np.bincount(cell, weights, math.prod(shape)).reshape(shape).astype(float)
     for axis in range(sums.ndim):
         np.cumsum(sums, axis, out=sums)
     sums = sums[(slice(-1),) * sums.ndim]
