@@ -295,7 +295,8 @@ def grid_sums(
             np.arange(length), np.diff(thresholds, prepend=0, append=row.size)
         )
         cell = cell * length + (length - 1 - reached if upper else reached)[row]
-    sums = np.bincount(cell, weights, math.prod(shape)).reshape(shape).astype(float)
+    sums = np.bincount(cell, weights, math.prod(shape)).reshape(shape)
+    sums = sums.astype(np.float64, copy=False)
     for axis in range(sums.ndim):
         np.cumsum(sums, axis, out=sums)
     sums = sums[(slice(-1),) * sums.ndim]
