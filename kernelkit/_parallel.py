@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import joblib
-from numba import get_num_threads
+from numba import config
 
 Task = tuple[Callable[..., Any], tuple[Any, ...]]
 Run = Callable[[Iterable[Task]], list[Any]]
@@ -27,7 +27,8 @@ def threads(n_jobs: int | None) -> Iterator[Run]:
     each. The standard pool runs the tasks, as a call of `joblib.Parallel` costs some
     12 ms, more than many a task.
     """
-    n_threads = min(joblib.effective_n_jobs(n_jobs), get_num_threads())
+    limit = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    n_threads = min(joblib.effective_n_jobs(n_jobs), limit)
     if n_threads < 2:
         yield in_order
         return

@@ -49,12 +49,12 @@ def one_of(*options: str) -> list[Any]:
 
 def choice(name: str, value: Any, options: Sequence[str]) -> str:
     """Check an argument of a method that is one of some strings."""
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         allowed = ", ".join(map(repr, options))
         raise ValueError(
             f"The {name!r} argument must be one of {allowed}. Got {value!r} instead."
         )
-    return str(value)
+    return value
 
 
 def fraction(name: str, value: Any) -> float:
@@ -95,7 +95,6 @@ def ordered_fit_data(estimator: BaseEstimator, X: Any) -> Array:
 
 def ordered_query_data(estimator: BaseEstimator, X: Any) -> Array:
     """Check query rows of a fitted estimator of which only the order matters."""
-    check_is_fitted(estimator)
     return _ordered(estimator, X, reset=False)
 
 
@@ -202,10 +201,9 @@ def _ordered(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
 def _is_rounded(given: Any, X: Array) -> bool:
     """Tell whether the floats `X` may differ from the numbers that were given."""
     if hasattr(given, "dtypes"):  # a frame, whose integers join the floats
-        exact = [
-            str(dtype).lower().startswith(("int", "uint", "object"))
-            for dtype in given.dtypes
-        ]
+        if any(str(dtype) == "object" for dtype in given.dtypes):
+            return bool((X.astype(object) != np.asarray(given, dtype=object)).any())
+        exact = [str(kind).lower().startswith(("int", "uint")) for kind in given.dtypes]
         size = np.abs(X[:, exact])
         return bool(((size >= 2.0**53) & (size < np.inf)).any())
     dtype = getattr(given, "dtype", np.dtype(object))  # a list has none
@@ -228,10 +226,9 @@ def _refuse_foreign(X: Any) -> None:
             f"Got a Dask collection ({type(X).__name__}), which would be pulled into "
             "memory as a whole: pass X.compute() if it fits."
         )
-    dtypes = getattr(X, "dtypes", None)
-    if dtypes is None:
+    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
         return
-    for column, dtype in zip(X.columns, dtypes, strict=True):
+    for column, dtype in zip(X.columns, X.dtypes, strict=True):
         if str(dtype).lower().startswith(("categ", "enum")):
             raise ValueError(
                 f"Column {column!r} is categorical: encode it as numbers or drop it."

@@ -48,3 +48,22 @@ def imports(source):
 def test_compiled_loops_are_in_their_files(source):
     """Seen red with a loop in `sums.py`."""
     assert source.name.startswith("_jit_") or "kernelkit._jit" not in imports(source)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_files_of_loops_import_nothing_else(source):
+    """Seen red with SciPy in `_jit_sort.py`."""
+    if source.name.startswith("_jit_"):
+        names = {name for name in imports(source) if not name.startswith("typing")}
+
+        assert names == {"numpy", "kernelkit._jit", "kernelkit._jit.jit"}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_private_names_of_sklearn_stay_in_validation(source):
+    """Seen red with `_fit_context` in `ecdf.py`."""
+    private = [
+        name for name in imports(source) if name.startswith("sklearn.") and "._" in name
+    ]
+
+    assert not private or source.name == "_validation.py"

@@ -1,6 +1,8 @@
 """Threads and processes: the same bits whoever computes, and no crowd of threads."""
 
 import multiprocessing
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import joblib
@@ -97,9 +99,22 @@ def test_joblib_memmaps_large_input(Estimator):
 
 def test_tasks_run_on_threads():
     """Seen red with a plain loop over the tasks."""
-    n_threads = numba.get_num_threads()
+    n_threads = numba.config.NUMBA_NUM_THREADS
 
     assert threads_used(n_threads, patience=60) == n_threads
+
+
+def test_no_threading_layer_of_numba_is_started():
+    """It would fix multiprocessing's start method. Seen red with `get_num_threads`."""
+    code = (
+        "import multiprocessing, threading; from kernelkit import MultivariateECDF; "
+        "MultivariateECDF(n_jobs=2).fit([[0.0, 1.0], [1.0, 0.0]]).cdf(); "
+        "print(multiprocessing.get_start_method(allow_none=True))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert done.stdout == "None\n"
 
 
 def test_workers_of_a_process_pool_share_the_cores():

@@ -170,6 +170,6 @@ def _encode(
 
 
 def _number_of_threads(text: str) -> int:
-    if text.lstrip("-").isdecimal() and int(text) != 0:
+    if text.removeprefix("-").isdecimal() and int(text) != 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a number of threads, got {text!r}")

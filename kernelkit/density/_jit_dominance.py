@@ -47,7 +47,9 @@ def sweep_counts(keys, limits, out):
 
     Places seen so far are bits; blocks of 512 carry the count of the bits before them
     in two levels of prefix counts, some sqrt(n / 512) long each, so that an update adds
-    to two short runs and a query reads two counts and at most 512 bits.
+    to two short runs and a query reads two counts and at most 512 bits. That is not
+    O(log n), but less than a binary indexed tree costs up to 1e8 sources and more:
+    its steps are few there as well, and wait for memory and for guessed branches.
     """
     places = keys[0]
     n_blocks = (places.size >> 9) + 1
@@ -89,26 +91,37 @@ def sweep_counts(keys, limits, out):
 def sweep_weights(keys, limits, weights, out):
     """Weigh for D = 1: as `sweep_counts`, with three levels of prefix sums.
 
-    All sums are of nonnegative terms in the order of the sources: nothing cancels.
+    Each run of sums is some n^(1/3) long. All sums are of nonnegative terms in the
+    order of the sources: nothing cancels.
     """
     places = keys[0]
-    n_top = (places.size >> 12) + 1
+    bits = 4
+    while (1 << 3 * bits) <= places.size:
+        bits += 1
+    width = 1 << bits
+    n_top = (places.size >> 2 * bits) + 1
     top = np.zeros(n_top, dtype=np.float64)
-    middle = np.zeros((n_top, 64), dtype=np.float64)
-    bottom = np.zeros((n_top, 64, 64), dtype=np.float64)
+    middle = np.zeros((n_top, width), dtype=np.float64)
+    bottom = np.zeros((n_top, width, width), dtype=np.float64)
     p = 0
     for j in range(limits.shape[1]):
         while p < limits[0, j]:
-            a, b, c = places[p] >> 12, (places[p] >> 6) & 63, places[p] & 63
+            place = places[p]
+            a, b, c = (
+                place >> 2 * bits,
+                (place >> bits) & (width - 1),
+                place & (width - 1),
+            )
             weight = weights[p]
             for t in range(n_top):
                 top[t] += weight if t > a else 0.0
-            for t in range(64):
+            for t in range(width):
                 middle[a, t] += weight if t > b else 0.0
-            for t in range(64):
+            for t in range(width):
                 bottom[a, b, t] += weight if t > c else 0.0
             p += 1
-        a, b, c = limits[1, j] >> 12, (limits[1, j] >> 6) & 63, limits[1, j] & 63
+        limit = limits[1, j]
+        a, b, c = limit >> 2 * bits, (limit >> bits) & (width - 1), limit & (width - 1)
         out[j] += top[a] + middle[a, b] + bottom[a, b, c]
 
 

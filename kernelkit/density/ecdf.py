@@ -45,8 +45,8 @@ class MultivariateECDF(BaseEstimator):
     Attributes
     ----------
     algorithm_ : str
-        The algorithm that evaluates the function at the training rows. With "auto", a
-        handful of query rows is compared by "brute" whatever stands here.
+        The algorithm that evaluates the function at the training rows. With "auto",
+        another number of query rows may be better served by another one.
     sorted_values_ : ndarray of shape (n_features, n_samples)
         Each feature of the training rows in ascending order, in the dtype of `X`.
     ranks_ : ndarray of shape (n_features, n_samples), dtype int32
@@ -299,9 +299,10 @@ class MultivariateECDF(BaseEstimator):
         algorithm = self.algorithm_
         if not own:
             X = check.ordered_query_data(self, X)
-            algorithm = sums.choose(
-                self.algorithm, places.shape[1], *X.shape, weighted=weights is not None
-            )
+            if self.algorithm == "auto":
+                algorithm = sums.choose(
+                    "auto", places.shape[1], *X.shape, weighted=weights is not None
+                )
         with _parallel.threads(self.n_jobs) as run:
             if own:
                 thresholds = ranks.own_thresholds(columns, places, run=run)
@@ -363,7 +364,7 @@ def ecdf(X: Any, queries: Any = None, sample_weight: Any = None) -> Values:
     [0.25, 0.75, 0.75, 1.0]
     """
     distribution = MultivariateECDF().fit(X, sample_weight=sample_weight)
-    if queries is not None and np.shape(queries)[:1] == (0,):
+    if queries is not None and np.shape(queries) == (0, distribution.n_features_in_):
         return np.empty(0)
     return distribution.cdf(queries)
 
@@ -411,6 +412,7 @@ def empirical_copula(X: Any, U: Any = None) -> Values:
     counts = ranks.own_thresholds(
         distribution.sorted_values_, distribution.ranks_, run=_parallel.in_order
     )
+    U = check.ordered_query_data(distribution, U)
     return ecdf(counts.T / (counts.shape[1] + 1), U)
 
 
@@ -422,4 +424,5 @@ def _wilson_band(
     center = (share + z**2 / (2.0 * n_samples)) / shrink
     spread = np.sqrt(share * (1.0 - share) / n_samples + (z / (2.0 * n_samples)) ** 2)
     half_width = z * spread / shrink
-    return np.maximum(center - half_width, 0.0), np.minimum(center + half_width, 1.0)
+    low = np.clip(center - half_width, 0.0, share)  # rounding may not shut it out
+    return low, np.clip(center + half_width, share, 1.0)

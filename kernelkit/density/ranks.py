@@ -40,11 +40,7 @@ def rank_columns(X: Array, *, run: _parallel.Run) -> tuple[Array, Array]:
         If `X` has 2**31 rows or more.
     """
     n_samples, n_features = X.shape
-    if n_samples >= 2**31:
-        raise NotImplementedError(
-            f"X has {n_samples} rows, and places are 32-bit integers: split X into "
-            "parts of fewer than 2**31 rows and average the results, weighted by size."
-        )
+    _check_size(X)
     columns = np.empty((n_features, n_samples), dtype=X.dtype)
     places = np.empty((n_features, n_samples), dtype=np.int32)
     run((_rank, (X[:, k], columns[k], places[k])) for k in range(n_features))
@@ -62,6 +58,7 @@ def own_thresholds(columns: Array, places: Array, *, run: _parallel.Run) -> Arra
 
 def query_thresholds(columns: Array, X: Array, *, run: _parallel.Run) -> Array:
     """Count the training values <= each query value, (n_features, n_queries) int32."""
+    _check_size(X)
     thresholds = np.empty(X.shape[::-1], dtype=np.int32)
     run(
         (_threshold, (column, X[:, k], thresholds[k]))
@@ -86,6 +83,15 @@ def flip(places: Array, thresholds: Array, upper: Array) -> tuple[Array, Array]:
     upper = upper[:, None]
     places = np.where(upper, np.int32(n - 1) - places, places)
     return places, np.where(upper, np.int32(n) - thresholds, thresholds)
+
+
+def _check_size(X: Array) -> None:
+    if len(X) >= 2**31:
+        raise NotImplementedError(
+            f"X has {len(X)} rows, and places are 32-bit integers: split X into parts "
+            "of fewer than 2**31 rows; results of parts of the training rows are "
+            "averaged, weighted by size."
+        )
 
 
 def _rank(values: Array, column: Array, places: Array) -> None:

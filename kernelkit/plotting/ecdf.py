@@ -85,7 +85,7 @@ class ECDFDisplay:
         *,
         features: Sequence[int] | None = None,
         level: float | None = 0.95,
-        method: str = "dkw",
+        method: str | None = None,
         grid_resolution: int = 400,
         ax: Any = None,
         **kwargs: Any,
@@ -103,9 +103,10 @@ class ECDFDisplay:
         level : float or None, default=0.95
             Confidence level of the band around the line of one feature, in (0, 1);
             None draws no band.
-        method : {"dkw", "wilson"}, default="dkw"
+        method : {"dkw", "wilson"} or None, default=None
             Band that holds everywhere at once, or at each point alone; see
-            `MultivariateECDF.confidence_band`.
+            `MultivariateECDF.confidence_band`. None means "dkw" if the rows weigh the
+            same and "wilson" otherwise.
         grid_resolution : int, default=400
             Largest number of training values per feature that become nodes. They are
             spread evenly over the sorted values, so that between two neighbours the
@@ -146,6 +147,8 @@ class ECDFDisplay:
         ]
         alone = len(features) == 1
         band = None
+        if method is None:
+            method = "dkw" if estimator.sample_weight_ is None else "wilson"
         if alone and level is not None:
             band = marginal.confidence_band(
                 nodes[0][:, None], level=level, method=method

@@ -346,7 +346,7 @@ class TestInput:
             distribution.orthant([[1, 1]], signs)
 
     def test_algorithm_is_readable_after_fit(self):
-        X = np.zeros((100, 3))
+        X = np.zeros((1000, 3))
 
         assert MultivariateECDF().fit(X).algorithm_ == "bitset"
         assert MultivariateECDF(algorithm="tree").fit(X).algorithm_ == "tree"

@@ -11,7 +11,7 @@ from kernelkit._parallel import in_order
 from kernelkit.density import _jit_dominance as loops
 from kernelkit.density import ranks, sums
 
-SIZES = [1, 2, 3, 7, 64, 65, 1000]
+SIZES = [1, 2, 3, 7, 64, 65, 1000, 3000]
 BLOCK = loops.BLOCK
 
 
@@ -199,6 +199,9 @@ def test_grid_sums_equal_sums_at_the_nodes(n_features, upper):
         ((10**6, 10, 2), False, "brute"),
         ((10**6, 10**6, 3), False, "tree"),
         ((10**6, 10, 3), False, "brute"),
+        ((10**6, 65, 3), False, "brute"),
+        ((100, 10**6, 3), False, "tree"),
+        ((100, 10**5, 3), False, "bitset"),
         ((4000, 4000, 5), False, "bitset"),
         ((500, 500, 5), True, "brute"),
         ((4000, 4000, 5), True, "tree"),

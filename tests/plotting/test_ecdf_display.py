@@ -70,7 +70,17 @@ def test_simultaneous_band_of_unequal_weights_is_refused():
     distribution = MultivariateECDF().fit([[0.0], [1.0]], sample_weight=[1.0, 2.0])
 
     with pytest.raises(ValueError, match="use method='wilson'"):
-        ECDFDisplay.from_estimator(distribution)
+        ECDFDisplay.from_estimator(distribution, method="dkw")
+
+
+def test_band_of_unequal_weights_is_pointwise_by_default():
+    """Seen red with the simultaneous band as the default, which raises."""
+    distribution = MultivariateECDF().fit([[0.0], [1.0]], sample_weight=[1.0, 2.0])
+
+    display = ECDFDisplay.from_estimator(distribution)
+
+    wilson = distribution.confidence_band(display.nodes[0][:, None], method="wilson")
+    np.testing.assert_array_equal(display.band, wilson)
 
 
 def test_contours_hold_the_nodes_of_their_level():
