@@ -32,8 +32,8 @@ class MultivariateECDF(BaseEstimator):
     algorithm : {"auto", "sweep", "tree", "bitset", "brute"}, default="auto"
         How dominated rows are counted; the result is the same.
 
-        - "sweep": one pass in the order of a feature, for at most 2 features,
-          O(n log n);
+        - "sweep": one pass in the order of a feature, for at most 2 features, close
+          to O(n log n);
         - "tree": divide and conquer, O(n log(n)^(d-1)), any number of features;
         - "bitset": compares rows 64 at a time, O(n^2 d / 64), not with weights;
         - "brute": compares all pairs of rows, O(n^2 d);
