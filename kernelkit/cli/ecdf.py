@@ -71,12 +71,14 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate the function and write one number per row."""
     import sys
 
-    from kernelkit.cli.errors import CommandError
+    from kernelkit.cli.errors import USAGE, CommandError
     from kernelkit.cli.output import check_target, write_file
     from kernelkit.cli.progress import progress
     from kernelkit.cli.tables import open_table
     from kernelkit.density import MultivariateECDF
 
+    if args.data == args.query == "-":
+        raise CommandError("only one of DATA and --query can be standard input", USAGE)
     if args.out is not None:
         check_target(args.out, force=args.force)
     with progress("ecdf", quiet=args.quiet):

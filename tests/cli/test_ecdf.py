@@ -254,3 +254,11 @@ def test_whatever_comes_in_ends_in_order(run, data, suffix, options):
     assert ended.status in {0, 2, 3}
     assert "Traceback" not in ended.err
     assert left == ({"out"} if ended.status == 0 else set())
+
+
+def test_standard_input_is_read_once(run):
+    """Seen red without the check: the queries were empty."""
+    ended = run("ecdf", "-", "--query", "-", stdin=b"1\n2\n")
+
+    assert ended.status == 2
+    assert "only one of DATA and --query" in ended.err
