@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+)
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_array,
@@ -20,6 +24,8 @@ from sklearn.utils.validation import (
 Array = npt.NDArray[Any]
 
 N_JOBS = [Integral, None]
+
+_SARGAN_TERMS = 6  # beyond this, powers of far differences lose digits
 
 
 def params(fit: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,6 +53,56 @@ def one_of(*options: str) -> list[Any]:
     return [StrOptions(set(options))]
 
 
+def bandwidth(*rules: str) -> list[Any]:
+    """Constrain a bandwidth: a rule, a number, or a number per feature."""
+    number = Interval(Real, 0, None, closed="neither")
+    return [StrOptions(set(rules)), number, "array-like"]
+
+
+def kernel(*names: str) -> list[Any]:
+    """Constrain a smoothing kernel: a name or Sargan coefficients."""
+    return [StrOptions(set(names)), "array-like"]
+
+
+def bandwidth_numbers(owner: str, value: Any, n_features: int) -> Array:
+    """Check a number, or one per feature, for a bandwidth: all finite and > 0.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError with the words of scikit-learn.
+    """
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        numbers = np.empty(0)
+    if numbers.ndim > 1 or numbers.size not in (1, n_features):
+        numbers = np.empty(0)
+    if not (numbers.size and (numbers > 0).all() and np.isfinite(numbers).all()):
+        raise InvalidParameterError(
+            f"The 'bandwidth' parameter of {owner} must be a rule, a finite number > 0 "
+            f"or {n_features} of them, one per feature. Got {value!r} instead."
+        )
+    return np.full(n_features, numbers)
+
+
+def sargan(owner: str, value: Any) -> str | tuple[float, ...]:
+    """Check the coefficients of a Sargan kernel; names pass."""
+    if isinstance(value, str):
+        return value
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        numbers = np.empty(0)
+    is_right = numbers.ndim == 1 and 1 <= numbers.size <= _SARGAN_TERMS
+    if not (is_right and (numbers >= 0).all() and 0 < numbers.sum() < np.inf):
+        raise InvalidParameterError(
+            f"The 'kernel' parameter of {owner} must be a name, or 1 to {_SARGAN_TERMS} "
+            f"coefficients >= 0 that are not all zero. Got {value!r} instead."
+        )
+    return tuple(numbers.tolist())
+
+
 def choice(name: str, value: Any, options: Sequence[str]) -> str:
     """Check an argument of a method that is one of some strings."""
     if not isinstance(value, str) or value not in options:
@@ -55,6 +111,15 @@ def choice(name: str, value: Any, options: Sequence[str]) -> str:
             f"The {name!r} argument must be one of {allowed}. Got {value!r} instead."
         )
     return value
+
+
+def count(name: str, value: Any) -> int:
+    """Check an argument that is a whole number >= 1."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(
+            f"The {name!r} argument must be a whole number >= 1. Got {value!r} instead."
+        )
+    return int(value)
 
 
 def fraction(name: str, value: Any) -> float:
@@ -96,6 +161,29 @@ def ordered_fit_data(estimator: BaseEstimator, X: Any) -> Array:
 def ordered_query_data(estimator: BaseEstimator, X: Any) -> Array:
     """Check query rows of a fitted estimator of which only the order matters."""
     return _ordered(estimator, X, reset=False)
+
+
+def fit_data(estimator: BaseEstimator, X: Any) -> Array:
+    """Check training rows whose numbers count.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features), float64
+        A copy in C order: what a fit keeps is not the caller's.
+    """
+    X = _numbers(estimator, X, reset=True)
+    scale = np.abs(X).max()
+    if scale > np.finfo(np.float64).max / 4:
+        raise ValueError(
+            f"X holds numbers up to {scale:.3g}, whose differences overflow: rescale "
+            "the features."
+        )
+    return X.copy()
+
+
+def query_data(estimator: BaseEstimator, X: Any) -> Array:
+    """Check query rows of a fitted estimator whose numbers count."""
+    return _numbers(estimator, X, reset=False)
 
 
 def is_fitted(estimator: BaseEstimator) -> None:
@@ -170,6 +258,17 @@ def signs(signs: Any, n_features: int) -> Array:
             f"(source > query). Got {signs!r} instead."
         )
     return values
+
+
+def _numbers(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
+    _refuse_foreign(X)
+    X = validate_data(
+        estimator, _as_numpy(X), dtype="numeric", order="C", **options
+    )
+    if X.dtype.kind not in "biuf":
+        name = type(estimator).__name__
+        raise ValueError(f"{name} expects numbers, got X of dtype {X.dtype}.")
+    return np.ascontiguousarray(X, dtype=np.float64)
 
 
 def _ordered(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
