@@ -262,9 +262,10 @@ def signs(signs: Any, n_features: int) -> Array:
 
 def _numbers(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
     _refuse_foreign(X)
-    X = validate_data(
-        estimator, _as_numpy(X), dtype="numeric", order="C", **options
-    )
+    with np.errstate(invalid="ignore"):  # the sum that looks for infinities
+        X = validate_data(
+            estimator, _as_numpy(X), dtype="numeric", order="C", **options
+        )
     if X.dtype.kind not in "biuf":
         name = type(estimator).__name__
         raise ValueError(f"{name} expects numbers, got X of dtype {X.dtype}.")

@@ -60,7 +60,8 @@ def resolve(
         return check.bandwidth_numbers(owner, bandwidth, X.shape[1])
     if weights is None:
         weights = np.ones(len(X))
-    X, weights = X[weights > 0], weights[weights > 0] / weights.max()
+    weights = weights / weights.max()
+    X, weights = X[weights > 0], weights[weights > 0]
     if bandwidth in REFERENCE_RULES:
         return reference(bandwidth, X, kernel, weights)
     start = reference("normal_reference", X, kernel, weights)
@@ -132,16 +133,25 @@ def reference(rule: str, X: Array, kernel: Kernel, weights: Array) -> Values:
 def _spread(X: Array, weights: Array, *, robust: bool) -> Values:
     """Standard deviation of each feature, or a smaller one by quartiles."""
     X = X - X[0]  # a large offset would cost digits
-    size = np.abs(X).max(axis=0)
-    X = X / np.where(size > 0.0, size, 1.0)
-    center = np.average(X, axis=0, weights=weights)
-    sigma = np.sqrt(np.average(np.square(X - center), axis=0, weights=weights))
+    _, exponent = np.frexp(np.abs(X).max(axis=0))
+    X = np.ldexp(X, -exponent)  # rounds nothing, and sums do not overflow
+    for _ in range(2):  # the second time for rounding, if X[0] lies far away
+        X = X - np.average(X, axis=0, weights=weights)
+    sigma = _root_mean_square(X, weights)
     if robust:
         low, high = np.quantile(
             X, [0.25, 0.75], axis=0, weights=weights, method="inverted_cdf"
         )
         sigma = np.where(high > low, np.minimum(sigma, (high - low) / 1.349), sigma)
-    return sigma * size
+    return np.ldexp(sigma, exponent)
+
+
+def _root_mean_square(X: Array, weights: Array) -> Values:
+    """Also of rows with large entries and tiny weights, whose squares underflow."""
+    parts = np.sqrt(weights / weights.sum())[:, None] * X
+    size = np.abs(parts).max(axis=0)
+    parts /= np.where(size > 0.0, size, 1.0)
+    return size * np.sqrt(np.square(parts).sum(axis=0))
 
 
 def likelihood(
