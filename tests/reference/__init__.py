@@ -4,23 +4,75 @@ import math
 
 import numpy as np
 
+from reference import smoothing
 from reference.dominance import dominated_weight
 
+RTOL = 1e-13  # tells any two shares of few rows apart
+WIDTH_RTOL = 1e-13  # of a bandwidth that a rule chose
 
-def _cdf(X, queries, weights=None):
-    return dominated_weight(X, queries, weights) / _whole_weight(X, weights)
+
+def _cdf(model, X, queries, weights=None):
+    return _bounds(dominated_weight(X, queries, weights) / _whole_weight(X, weights))
 
 
-def _survival(X, queries, weights=None):
+def _survival(model, X, queries, weights=None):
     above = [True] * np.shape(X)[1]
-    return dominated_weight(X, queries, weights, above) / _whole_weight(X, weights)
+    totals = dominated_weight(X, queries, weights, above)
+    return _bounds(totals / _whole_weight(X, weights))
 
 
 def _whole_weight(X, weights):
     return len(X) if weights is None else math.fsum(weights)
 
 
+def _bounds(values):
+    return values * (1.0 - RTOL), values * (1.0 + RTOL)
+
+
+def _log_density(model, X, queries, weights=None):
+    return smoothing.log_density_bounds(
+        X,
+        queries,
+        model.kernel,
+        _bandwidth(model, X, weights),
+        weights,
+        width_rtol=WIDTH_RTOL,
+    )
+
+
+def _smooth_cdf(model, X, queries, weights=None):
+    return smoothing.cdf_bounds(
+        X,
+        queries,
+        model.kernel,
+        _bandwidth(model, X, weights),
+        weights,
+        width_rtol=WIDTH_RTOL,
+    )
+
+
+def _bandwidth(model, X, weights):
+    """Compute the default by its formula; others are tested on their own."""
+    if model.bandwidth == "normal_reference":
+        return smoothing.reference_bandwidth(X, model.kernel, weights)
+    return model.bandwidth_
+
+
 TWINS = {
     "MultivariateECDF": {"predict": _cdf, "cdf": _cdf, "survival": _survival},
+    "ProductKernelDensity": {"score_samples": _log_density, "cdf": _smooth_cdf},
 }
-"""``{class name: {method: twin(X, queries, weights)}}``, one for every estimator."""
+"""``{class name: {method: twin}}``, one for every estimator.
+
+A twin takes a fitted model, from which it may read parameters, the rows that it was
+fitted to with `discovery.labels`, queries and weights. It returns what the answer must
+not fall below and not exceed.
+"""
+
+
+def assert_right(model, got, X, queries, weights=None):
+    """Compare the outputs of a model with those of the twins."""
+    for method, twin in TWINS[type(model).__name__].items():
+        low, high = twin(model, X, queries, weights)
+        is_right = (low <= got[method]) & (got[method] <= high)
+        assert is_right.all(), f"{method}: {got[method]} is not in [{low}, {high}]"
