@@ -154,6 +154,14 @@ def _root_mean_square(X: Array, weights: Array) -> Values:
     return size * np.sqrt(np.square(parts).sum(axis=0))
 
 
+def sum_of_others(weights: Array) -> Values:
+    """Sum the weights of all rows but one, without cancellation."""
+    before, after = np.zeros(weights.size), np.zeros(weights.size)
+    np.cumsum(weights[:-1], out=before[1:])
+    np.cumsum(weights[:0:-1], out=after[-2::-1])
+    return before + after
+
+
 def likelihood(
     X: Array, kernel: Kernel, weights: Array, start: Array, *, run: _parallel.Run
 ) -> Objective:
@@ -168,7 +176,7 @@ def likelihood(
     Source: Habbema, Hermans & van den Broek (1974); Duin (1976).
     """
     shares = weights / weights.sum()
-    rest = shares @ np.log(weights.sum() - weights)
+    rest = shares @ np.log(sum_of_others(weights))
     functions = [kernel.density] * X.shape[1]
 
     def objective(bandwidth: Array) -> float:
@@ -194,7 +202,7 @@ def least_squares(
 
     Source: Rudemo (1982); Bowman (1984).
     """
-    total = weights.sum()
+    total, others = weights.sum(), sum_of_others(weights)
     d = X.shape[1]
 
     def objective(bandwidth: Array) -> float:
@@ -211,7 +219,7 @@ def least_squares(
 
         own = kernel.roughness**d * (weights @ weights)
         square = (weights @ sums(kernel.convolution) + own) / total**2
-        left_out = weights / (total - weights) @ sums(kernel.density) / total
+        left_out = weights / others @ sums(kernel.density) / total
         return float((square - 2.0 * left_out) / np.prod(bandwidth / start))
 
     return objective
@@ -284,8 +292,10 @@ def _minimise(
     bracket = tried[max(place - 1, 0)], tried[min(place + 1, len(tried) - 1)]
     left = n_calls - len(values)
     if left > 0 and bracket[1] > bracket[0]:
+        finite = [value for value in values.values() if math.isfinite(value)]
+        ceiling = max(finite, default=0.0) + 1.0  # infinity has no parabola
         minimize_scalar(
-            call,
+            lambda t: min(call(t), ceiling),
             bounds=bracket,
             method="bounded",
             options={"maxiter": left, "xatol": 0.005},

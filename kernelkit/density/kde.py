@@ -217,7 +217,7 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         check.is_fitted(self)
         weights = self._weights()
         with np.errstate(divide="ignore"):
-            rest = np.log(_sum_of_others(weights))
+            rest = np.log(bandwidths.sum_of_others(weights))
         logs = self._log_sums(None, weights, leave_out=True)
         return np.where(np.isneginf(rest), -np.inf, logs - rest)
 
@@ -379,13 +379,6 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
                 run=run,
             )
         return logs - np.log(self.bandwidth_).sum()
-
-
-def _sum_of_others(weights: Array) -> Values:
-    """Sum the weights of all rows but one, without cancellation."""
-    before = np.cumsum(weights) - weights
-    after = np.cumsum(weights[::-1])[::-1] - weights
-    return before + after
 
 
 def select_bandwidth(
