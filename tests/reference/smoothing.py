@@ -211,9 +211,10 @@ def log_density_bounds(X, queries, kernel, bandwidth, weights=None, **options):
             lows.append(np.where(np.isneginf(shift), -np.inf, sizes + shift))
             highs.append(sizes + np.log(ratio + error))
     low, high = np.min(lows, axis=0), np.max(highs, axis=0)
+    low *= 1 - 4 * EPS * np.sign(low)
+    high *= 1 + 4 * EPS * np.sign(high)
     with np.errstate(over="ignore"):  # beyond float64
-        low = (low - 4 * EPS * np.abs(low)).astype(float)
-        return low, (high + 4 * EPS * np.abs(high)).astype(float)
+        return low.astype(float), high.astype(float)
 
 
 def cdf_bounds(X, queries, kernel, bandwidth, weights=None, **options):
@@ -269,7 +270,7 @@ def _distance(X, queries, bandwidth):
 
 
 def _terms(X, queries, kernel, bandwidth, weights):
-    """Logarithms and factors of all pairs, of shape (n_queries, n_rows), and weights."""
+    """List logarithms and factors of all pairs, (n_queries, n_rows), and weights."""
     X, queries, bandwidth = _wide(X), _wide(queries), _wide(bandwidth)
     logs = np.zeros((len(queries), len(X)), dtype=np.longdouble)
     factors = np.ones_like(logs)
