@@ -11,11 +11,11 @@ import traceback
 from collections.abc import Sequence
 
 from kernelkit import __version__
-from kernelkit.cli import bench, ecdf, info, warmup
+from kernelkit.cli import bench, ecdf, info, kde, warmup
 from kernelkit.cli.errors import CommandError
 from kernelkit.exceptions import KernelKitError
 
-COMMANDS = (ecdf, bench, warmup, info)
+COMMANDS = (ecdf, kde, bench, warmup, info)
 
 EXIT_STATUS = """\
 exit status: 0 done, 1 error in kernelkit, 2 wrong usage, 3 bad data or unreadable file,

@@ -10,7 +10,7 @@ HELP = "print versions, machine, and the state of numba's cache"
 EXAMPLE = "kernelkit info"
 
 _NEEDED = ("numpy", "scipy", "scikit-learn", "numba", "joblib", "threadpoolctl")
-_OPTIONAL = ("matplotlib", "rich", "pandas", "pyarrow", "statsmodels")
+_OPTIONAL = ("matplotlib", "rich", "pandas", "pyarrow", "statsmodels", "KDEpy")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

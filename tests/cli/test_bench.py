@@ -239,7 +239,9 @@ def test_files_are_overwritten_only_by_force(run, tmp_path, option):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["kde"], "invalid choice: 'kde'"),
+        (["ridge"], "invalid choice: 'ridge'"),
+        (["--grid", "9"], "--grid is for kde"),
+        (["kde", "--grid", "1"], "expected a whole number >= 2, got '1'"),
         (["--n", "0"], "expected a whole number >= 1, got '0'"),
         (["--n", "1e3,x"], "expected a whole number >= 1, got 'x'"),
         (["--n", "1e400"], "expected a whole number >= 1, got '1e400'"),

@@ -1,13 +1,10 @@
 import io
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from kernelkit import MultivariateECDF
 
@@ -187,73 +184,6 @@ def test_bad_rows_end_with_3(run, content):
     assert ended.status == 3
     assert ended.err.startswith("kernelkit ecdf: ")
     assert ended.out == b""
-
-
-def as_text(rows, comma, newline):
-    return newline.join(comma.join(map(str, row)) for row in rows).encode()
-
-
-def tables(fields):
-    """Make texts with one line that may be longer than the others."""
-    widths = st.integers(1, 3)
-    rows = widths.flatmap(
-        lambda width: st.lists(st.lists(fields, min_size=width, max_size=width))
-    )
-    odd_rows = st.lists(st.lists(fields, min_size=1, max_size=3), max_size=1)
-    return st.builds(
-        as_text,
-        st.builds(list.__add__, odd_rows, rows),
-        st.sampled_from(",\t"),
-        st.sampled_from(["\n", "\r\n", "\r"]),
-    )
-
-
-NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False))
-ODD_FIELDS = st.sampled_from(["", "NA", '"1"', " 1", "a", "b", "nan", '"', "1;2"])
-HOSTILE = st.one_of(
-    tables(NUMBERS),
-    tables(st.one_of(NUMBERS, ODD_FIELDS)),
-    st.text().map(lambda text: text.encode("utf-8", "surrogatepass")),
-    st.binary(),
-    st.binary().map(lambda tail: b"\x93NUMPY\x01\x00" + tail),
-    st.binary().map(lambda middle: b"PAR1" + middle + b"PAR1"),
-)
-
-
-OPTIONS = [
-    "--survival",
-    "--no-header",
-    "--weights=1",
-    "--columns=1",
-    "--columns=2,1",
-    "--columns=a",
-    "--query=rows",
-    "--format=json",
-    "--format=npy",
-    "--unknown",
-]
-
-
-@given(
-    data=HOSTILE,
-    suffix=st.sampled_from([".csv", ".tsv", ".npy", ".parquet", ".txt"]),
-    options=st.lists(st.sampled_from(OPTIONS), max_size=2),
-)
-@example(data=b"1,2\n3,4\n", suffix=".csv", options=[])
-def test_whatever_comes_in_ends_in_order(run, data, suffix, options):
-    """Seen red with the damage of an .npy file passed on as numpy tells it."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"rows{suffix}"
-        path.write_bytes(data)
-        options = [o.replace("=rows", f"={path}") for o in options]
-
-        ended = run("ecdf", path, "--out", f"{folder}/out", *options)
-
-        left = {file.name for file in Path(folder).iterdir()} - {path.name}
-
-    assert ended.status in {0, 2, 3}
-    assert "Traceback" not in ended.err
-    assert left == ({"out"} if ended.status == 0 else set())
 
 
 def test_standard_input_is_read_once(run):

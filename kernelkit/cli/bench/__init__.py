@@ -1,12 +1,13 @@
 """``kernelkit bench``: time kernelkit beside its peers, after judging every answer.
 
-A task is a module beside this one with TITLE, ``sizes(args)``, ``data_name(args)``,
-``problem(args, n, d)`` and ``methods(args)``, and a line in TASKS.
+A task is a module beside this one with JUDGE, ``title(args)``, ``problem(args, n, d)``
+and ``methods(args)``, and a line in TASKS.
 """
 
 import argparse
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from kernelkit.cli.arguments import whole_number
 
 if TYPE_CHECKING:
     from kernelkit.cli.bench.cases import Method
@@ -15,7 +16,7 @@ NAME = "bench"
 HELP = "time kernelkit beside the peers that are installed, on judged answers"
 EXAMPLE = "kernelkit bench ecdf --n 1e3,1e4,1e5 --d 2,3 --plot time.png"
 
-TASKS = {"ecdf": "kernelkit.cli.bench.ecdf"}
+TASKS = {"ecdf": "kernelkit.cli.bench.ecdf", "kde": "kernelkit.cli.bench.kde"}
 DIFFERS = 4  # exit status
 
 
@@ -34,7 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--d",
         type=_whole_numbers,
         metavar="D,...",
-        help="numbers of features (default: 1,2,3,4)",
+        help="numbers of features (default: 1,2,3,4, and 2 with --grid)",
+    )
+    parser.add_argument(
+        "--grid",
+        type=whole_number(2),
+        metavar="N",
+        help="of kde: evaluate at a grid of N nodes per feature",
     )
     parser.add_argument(
         "--against",
@@ -43,21 +50,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--repeat",
-        type=_whole_number(1),
+        type=whole_number(1),
         default=5,
         metavar="N",
         help="warm calls of each method, fewer if they take long (default: 5)",
     )
     parser.add_argument(
         "--n-jobs",
-        type=_whole_number(1),
+        type=whole_number(1),
         default=1,
         metavar="N",
         help="threads of kernelkit; its peers have one (default: 1)",
     )
     parser.add_argument(
         "--seed",
-        type=_whole_number(0),
+        type=whole_number(0),
         default=0,
         metavar="N",
         help="of the rows (default: 0)",
@@ -78,9 +85,12 @@ def run(args: argparse.Namespace) -> int:
 
     from kernelkit.cli.bench import report
     from kernelkit.cli.bench.cases import run_case
+    from kernelkit.cli.bench.rows import data_name, sizes_of
     from kernelkit.cli.output import check_target, write_file
     from kernelkit.cli.progress import progress
 
+    if args.grid is not None and args.task != "kde":
+        args.error("--grid is for kde")
     for out in (args.json, args.plot):  # refuse before the work what fails after it
         if out is not None:
             check_target(out, force=args.force)
@@ -88,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         report.figure_class()
     task: Any = import_module(TASKS[args.task])
     methods = _choose(task.methods(args), args)
-    sizes = task.sizes(args)
+    sizes = sizes_of(args)
     absent = [method.name for method in methods if not method.is_present()]
     cases = []
     with progress("bench", len(sizes) * len(methods), quiet=args.quiet) as advance:
@@ -98,11 +108,11 @@ def run(args: argparse.Namespace) -> int:
                 if method.name not in absent and method.handles(n, d):
                     cases.append(run_case(method, problem, repeat=args.repeat))
                 advance()
-    title = f"{task.TITLE}: {task.data_name(args)}"
-    print(report.as_text(title, cases, methods, absent))
+    title = f"{task.title(args)}: {data_name(args)}"
+    print(report.as_text(title, task.JUDGE, cases, methods, absent))
     if args.json is not None:
         parameters = {
-            "data": task.data_name(args),
+            "data": data_name(args),
             "n": sorted({n for n, _ in sizes}),
             "d": sorted({d for _, d in sizes}),
             "against": [method.name for method in methods[1:]],
@@ -110,6 +120,8 @@ def run(args: argparse.Namespace) -> int:
             "n_jobs": args.n_jobs,
             "seed": args.seed,
         }
+        if args.grid is not None:
+            parameters["grid"] = args.grid
         record = report.as_json(parameters, cases, methods, absent)
         write_file(args.json, [record], force=args.force)
     if args.plot is not None:
@@ -130,22 +142,5 @@ def _choose(methods: "list[Method]", args: argparse.Namespace) -> "list[Method]"
     return [ours, *(peer for peer in peers if peer.name in wanted)]
 
 
-def _whole_number(least: int) -> Callable[[str], int]:
-    """Make a type of argument that reads 1000 or 1e3."""
-
-    def read(text: str) -> int:
-        try:
-            number = int(float(text))
-        except (ValueError, OverflowError):
-            number = -1
-        if number < least or number != float(text):
-            raise argparse.ArgumentTypeError(
-                f"expected a whole number >= {least}, got {text!r}"
-            )
-        return number
-
-    return read
-
-
 def _whole_numbers(text: str) -> list[int]:
-    return [_whole_number(1)(part) for part in text.split(",")]
+    return [whole_number(1)(part) for part in text.split(",")]

@@ -15,8 +15,28 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
 
-TOLERANCE = 1e-12  # on the absolute error of a right answer
+TOLERANCE = 1e-12  # on the error of a right answer
 _PATIENCE = 1.0  # seconds of warm calls after which no further one is made
+
+
+def _absolute(errors: Values, expected: Values) -> float:
+    return float(errors.max())
+
+
+def _relative(errors: Values, expected: Values) -> float:
+    return float((errors / np.abs(expected)).max())
+
+
+def _of_the_peak(errors: Values, expected: Values) -> float:
+    return float((errors / np.abs(expected).max()).max())
+
+
+MEASURES = {
+    "absolute": _absolute,
+    "relative": _relative,
+    "of the highest value": _of_the_peak,
+}
+"""By what is said of an error: how it is measured."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +52,36 @@ class Method:
     description : str
         What is called, and up to which size.
     solve : callable
-        Takes a problem's rows and returns the values.
+        Takes a problem, or what `prepare` made of it, and returns the values: as many
+        as the problem has, NaN where there are none.
     handles : callable
         Takes the number of rows and of features; tells whether it is run on them.
     threads : int
         How many it uses.
+    prepare : callable
+        Takes a problem; does what is timed, but not scaled by `share`.
+    share : callable
+        Takes the number of rows and of features; returns the share of the values that
+        `solve` computes. Its seconds are divided by that.
+    expected : callable
+        Takes a problem; returns what a judge says of the values at `judged`.
+    error : str
+        How errors are measured, a key of `MEASURES`.
+    tolerance : callable
+        Takes a problem; returns the largest error of a right answer.
     """
 
     name: str
     module: str
     description: str
-    solve: Callable[[Array], Values]
+    solve: Callable[[Any], Values]
     handles: Callable[[int, int], bool] = lambda n, d: True
     threads: int = 1
+    prepare: Callable[[Any], Any] = lambda problem: problem
+    share: Callable[[int, int], float] = lambda n, d: 1.0
+    expected: Callable[[Any], Values] = lambda problem: problem.expected
+    error: str = "absolute"
+    tolerance: Callable[[Any], float] = lambda problem: TOLERANCE
 
     @property
     def package(self) -> str:
@@ -89,7 +126,8 @@ class Problem:
 class Case:
     """Time, memory and errors of a method on a problem.
 
-    A wrong answer has no speed: its seconds are None.
+    A wrong answer has no speed: its seconds are None. Where `share` is less than 1,
+    only that share of the values was computed and the seconds are scaled up.
     """
 
     task: str
@@ -101,14 +139,18 @@ class Case:
     cold_seconds: float | None
     warm_seconds: dict[str, Any] | None
     peak_rss_bytes: int | None
+    share: float
+    n_values: int
     n_judged: int
     max_abs_error: float
     max_rel_error: float
+    error: float
+    tolerance: float
 
     @property
     def is_right(self) -> bool:
         """Whether the answer is that of the judge."""
-        return self.max_abs_error <= TOLERANCE  # NaN is not
+        return self.error <= self.tolerance  # NaN is not
 
 
 def run_case(method: Method, problem: Problem, *, repeat: int) -> Case:
@@ -118,36 +160,44 @@ def run_case(method: Method, problem: Problem, *, repeat: int) -> Case:
     compiles what it needs. The peak is of the process, whatever else it holds.
     """
     _reset_peak()
-    values, cold = _timed(method, problem.X)
+    values, cold = _timed(method, problem)
     warm: list[float] = []
     while len(warm) < repeat and sum(warm) < _PATIENCE:
-        warm.append(_timed(method, problem.X)[1])
+        warm.append(_timed(method, problem)[1])
     peak = _peak_rss_bytes()
-    errors = np.abs(values[problem.judged] - problem.expected)
+    expected = method.expected(problem)
+    errors = np.abs(values[problem.judged] - expected)
     n, d = problem.X.shape
     case = Case(
         task=problem.task,
         name=method.name,
-        algorithm=problem.algorithm if method.package == "kernelkit" else None,
+        algorithm=problem.algorithm if method.name == "kernelkit" else None,
         n=n,
         d=d,
         threads=method.threads,
         cold_seconds=cold,
         warm_seconds={"min": min(warm), "median": float(np.median(warm)), "all": warm},
         peak_rss_bytes=peak,
+        share=method.share(n, d),
+        n_values=values.size,
         n_judged=problem.judged.size,
-        max_abs_error=float(errors.max()),
-        max_rel_error=float((errors / np.abs(problem.expected)).max()),
+        max_abs_error=_absolute(errors, expected),
+        max_rel_error=_relative(errors, expected),
+        error=MEASURES[method.error](errors, expected),
+        tolerance=method.tolerance(problem),
     )
     if case.is_right:
         return case
     return replace(case, cold_seconds=None, warm_seconds=None)
 
 
-def _timed(method: Method, X: Array) -> tuple[Values, float]:
+def _timed(method: Method, problem: Problem) -> tuple[Values, float]:
     start = time.perf_counter()
-    values = method.solve(X)
-    return values, time.perf_counter() - start
+    prepared = method.prepare(problem)
+    middle = time.perf_counter()
+    values = method.solve(prepared)
+    solving = time.perf_counter() - middle
+    return values, middle - start + solving / method.share(*problem.X.shape)
 
 
 def _reset_peak() -> None:

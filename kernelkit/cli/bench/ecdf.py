@@ -5,25 +5,17 @@ from argparse import Namespace
 import numpy as np
 
 from kernelkit.cli.bench.cases import Array, Method, Problem, Values
-from kernelkit.datasets import load_flights
+from kernelkit.cli.bench.rows import draw_rows
 from kernelkit.density import MultivariateECDF
 
-TITLE = "Exact multivariate ECDF, evaluated at its own rows"
+JUDGE = "rows whose answers were compared with counts"
 
 _JUDGED_PAIRS = 5 * 10**8  # comparisons of rows that the judge may cost
 
 
-def sizes(args: Namespace) -> list[tuple[int, int]]:
-    """List the sizes (n, d) of the problems; exits on wrong usage."""
-    ds = args.d or [1, 2, 3, 4]
-    if args.n is None and max(ds) > 4:
-        args.error("the flights have 4 features; --n draws rows with any number")
-    return [(n, d) for d in ds for n in args.n or [5_000, 50_000]]
-
-
-def data_name(args: Namespace) -> str:
-    """Name the rows of the problems."""
-    return "flight records" if args.n is None else "standard normal"
+def title(args: Namespace) -> str:
+    """Say what is computed."""
+    return "Exact multivariate ECDF, evaluated at its own rows"
 
 
 def problem(args: Namespace, n: int, d: int) -> Problem:
@@ -32,11 +24,7 @@ def problem(args: Namespace, n: int, d: int) -> Problem:
     The judge counts with NumPy, for all rows or, where these are many, for a sample.
     """
     rng = np.random.default_rng(args.seed)
-    if args.n is None:
-        flights = load_flights().data
-        X = flights[:: len(flights) // n, :d].astype(np.float64)
-    else:
-        X = rng.standard_normal((n, d))
+    X = draw_rows(args, n, d, rng)
     judged = rng.choice(n, min(n, max(_JUDGED_PAIRS // n, 20)), replace=False)
     columns = np.ascontiguousarray(X.T)  # 40 times as fast to compare as rows
     counts = [
@@ -53,28 +41,28 @@ def methods(args: Namespace) -> list[Method]:
             "kernelkit",
             "kernelkit.density",
             "MultivariateECDF().fit(X).cdf()",
-            lambda X: MultivariateECDF(n_jobs=args.n_jobs).fit(X).cdf(),
+            lambda problem: MultivariateECDF(n_jobs=args.n_jobs).fit(problem.X).cdf(),
             threads=args.n_jobs,
         ),
         Method(
             "numba",
             "numba",
             "a compiled loop over all pairs of rows, up to 100,000 rows",
-            _pairs,
+            lambda problem: _pairs(problem.X),
             lambda n, d: n <= 100_000,
         ),
         Method(
             "scipy",
             "scipy.stats",
             "scipy.stats.ecdf, 1 feature",
-            _scipy,
+            lambda problem: _scipy(problem.X),
             lambda n, d: d == 1,
         ),
         Method(
             "statsmodels",
             "statsmodels.distributions.tools",
             "ECDF for 1 feature, otherwise _ecdf_mv, up to 5,000 rows",
-            _statsmodels,
+            lambda problem: _statsmodels(problem.X),
             lambda n, d: d == 1 or n <= 5_000,
         ),
     ]

@@ -13,7 +13,11 @@ from kernelkit.exceptions import MissingDependencyError
 
 
 def as_text(
-    title: str, cases: Sequence[Case], methods: Sequence[Method], absent: Sequence[str]
+    title: str,
+    judge: str,
+    cases: Sequence[Case],
+    methods: Sequence[Method],
+    absent: Sequence[str],
 ) -> str:
     """Form a table: a line per problem, and for each peer its time over ours.
 
@@ -21,6 +25,8 @@ def as_text(
     ----------
     title : str
         What was computed, on which rows.
+    judge : str
+        What the answers were compared with.
     cases : sequence of Case
         In the order of the problems.
     methods : sequence of Method
@@ -41,8 +47,8 @@ def as_text(
                     f"{case.d}",
                     f"{case.algorithm}",
                     _seconds(case),
-                    "all" if case.n_judged == case.n else f"{case.n_judged:,}",
-                    f"{case.max_abs_error:.2g}",
+                    "all" if case.n_judged == case.n_values else f"{case.n_judged:,}",
+                    f"{case.error:.2g}",
                     *(_ratio(rival, case) for rival in rivals),
                 ]
             )
@@ -51,17 +57,25 @@ def as_text(
         "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
         for line in lines
     ]
+    measure = "" if ours.error == "absolute" else f", {ours.error}"
     threads = f"{ours.threads} thread" + ("s" if ours.threads > 1 else "")
     notes = [
         f"seconds: warm median of kernelkit, {threads}; peers: their time over that",
-        "judged: rows whose answers were compared with counts; error: the largest",
+        f"judged: {judge}; error: the largest{measure}",
     ]
+    if any(case.share < 1 for case in cases):
+        notes.append(
+            "~: evaluated at a sample of the rows only; seconds, but those of fitting, "
+            "times rows over sample"
+        )
     for method in methods:
         missing = f" (absent: pip install {method.package})" * (method.name in absent)
         notes.append(f"{method.name}: {method.description}{missing}")
+        if method.error != "absolute":
+            notes += _errors(method, cases)
     wrong = [
         f"MISMATCH: {case.name}, n = {case.n:,}, d = {case.d}: "
-        f"an answer is off by {case.max_abs_error:.2g}"
+        f"an answer is off by {case.error:.2g}"
         for case in cases
         if not case.is_right
     ]
@@ -82,7 +96,18 @@ def _ratio(case: Case | None, ours: Case) -> str:
     if ours.warm_seconds is None:
         return "-"
     ratio = case.warm_seconds["median"] / ours.warm_seconds["median"]
-    return f"{ratio:,.0f}x" if ratio >= 9.95 else f"{ratio:#.2g}x"
+    text = f"{ratio:,.0f}x" if ratio >= 9.95 else f"{ratio:#.2g}x"
+    return f"~{text}" if case.share < 1 else text
+
+
+def _errors(method: Method, cases: Sequence[Case]) -> list[str]:
+    """Tell how far the answers of a method were off, and how far they might be."""
+    own = [case for case in cases if case.name == method.name]
+    if not own:
+        return []
+    error = max(case.error for case in own)
+    tolerance = max(case.tolerance for case in own)
+    return [f"  error: {error:.2g} {method.error}, {tolerance:.2g} allowed"]
 
 
 def figure_class() -> Any:
