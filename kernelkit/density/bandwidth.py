@@ -94,7 +94,7 @@ def reference(rule: str, X: Array, kernel: Kernel, weights: Array) -> Values:
     if len(X) == 1:
         raise ValueError(
             f"bandwidth={rule!r} needs the spread of at least 2 rows with positive "
-            "weight: give the bandwidth as a number."
+            "weight, not of 1 sample: give the bandwidth as a number."
         )
     n_samples, d = weights.sum() ** 2 / np.square(weights).sum(), X.shape[1]
     spread = _spread(X, weights, robust=rule == "silverman")
@@ -113,7 +113,7 @@ def reference(rule: str, X: Array, kernel: Kernel, weights: Array) -> Values:
         else:
             scale = 4.0 / ((d + 2) * kernel.variance**2)
             factor = (scale * roughness) ** (1.0 / (d + 4))
-    is_constant = spread == 0.0
+    is_constant = (X == X[0]).all(axis=0)
     if is_constant.any():
         columns = ", ".join(map(str, np.flatnonzero(is_constant)[:10]))
         warnings.warn(
