@@ -231,9 +231,9 @@ def _on_grid(args: Namespace) -> list[Method]:
             "KDEpy",
             "KDEpy",
             'FFTKDE(kernel="exponential", norm=1, bw=sqrt(2)) on X / h, APPROXIMATE: '
-            "it moves rows to nodes and cuts the kernel off. Allowed is a bound for the "
-            "former plus 0.001 for the latter. The list of nodes that it takes is not "
-            "timed",
+            "it moves rows to nodes and cuts the kernel off. Allowed is a bound for "
+            "the former plus 0.001 for the latter. The list of nodes that it takes is "
+            "not timed",
             _fft,
             error="of the highest value",
             tolerance=lambda problem: problem.binning_error + 1e-3,
