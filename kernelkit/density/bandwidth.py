@@ -219,7 +219,7 @@ def least_squares(
 
         own = kernel.roughness**d * (weights @ weights)
         square = (weights @ sums(kernel.convolution) + own) / total**2
-        left_out = weights / others @ sums(kernel.density) / total
+        left_out = weights @ (sums(kernel.density) / others) / total
         return float((square - 2.0 * left_out) / np.prod(bandwidth / start))
 
     return objective
