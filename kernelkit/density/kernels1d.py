@@ -94,7 +94,7 @@ class Compact:
         inside = np.minimum(piece, self.breaks.size - 1)
         side = np.where(u >= 0.0, 0, 1)
         coef = self.coef[side, inside]
-        rest = self.breaks[inside] - size
+        rest = np.maximum(self.breaks[inside] - size, 0.0)
         values = np.zeros(np.shape(u))
         for power in range(coef.shape[-1] - 1, -1, -1):
             values = values * rest + coef[..., power]
@@ -135,7 +135,8 @@ class Gaussian:
         """Evaluate at any u."""
         if self.power < 0:
             return self.factor * ndtr(u / self.scale)
-        powers = np.asarray(u) ** self.power
+        u = np.clip(u, -1e3, 1e3)  # no further, all is 0
+        powers = u**self.power
         return self.factor * powers * np.exp(-0.5 * (u / self.scale) ** 2)
 
     def times_power(self, k: int) -> "Gaussian":
