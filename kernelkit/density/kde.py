@@ -216,10 +216,10 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         """
         check.is_fitted(self)
         weights = self._weights()
-        with np.errstate(divide="ignore"):
-            rest = np.log(bandwidths.sum_of_others(weights))
         logs = self._log_sums(None, weights, leave_out=True)
-        return np.where(np.isneginf(rest), -np.inf, logs - rest)
+        rest = bandwidths.sum_of_others(weights)
+        rest[rest == 0.0] = 1.0  # the sum of no kernels is 0 then
+        return logs - np.log(rest)
 
     def cdf(self, X: Any = None) -> Values:
         r"""Evaluate the distribution function that belongs to the density.
