@@ -75,7 +75,64 @@ def _solve_ecdf() -> None:
                 distribution.fit(X, sample_weight=weights).cdf(queries)
 
 
-PROBLEMS: dict[str, Callable[[], None]] = {"MultivariateECDF": _solve_ecdf}
+# A kernel of each family that has loops of its own, and the algorithms that take it.
+_FAMILIES: dict[str, tuple[str, ...]] = {
+    "laplacian": ("tree", "brute"),
+    "matern52": ("tree", "brute"),
+    "silverman": ("tree", "brute"),
+    "epanechnikov": ("window", "brute"),
+    "gaussian": ("brute",),
+}
+
+
+def _solve_density() -> None:
+    """Sum kernels of every family by every algorithm, with enough rows to split."""
+    import numpy as np
+
+    from kernelkit.density import ProductKernelDensity
+
+    rng = np.random.default_rng(0)
+    n = 400
+    for d in (1, 2, 3):
+        X, queries, weights = rng.random((n, d)), rng.random((n, d)), rng.random(n)
+        for kernel, algorithms in _FAMILIES.items():
+            for algorithm in algorithms:
+                density = ProductKernelDensity(
+                    kernel, bandwidth=0.1, algorithm=algorithm
+                )
+                density.fit(X).score_samples()
+                density.fit(X, sample_weight=weights).score_samples(queries)
+                density.cdf(queries)
+            density.evaluate_grid([np.linspace(0.0, 1.0, 8)] * d)
+
+
+def _solve_regression() -> None:
+    """Fit means and lines, with kernels of every family."""
+    import numpy as np
+
+    from kernelkit.density import ProductKernelRegressor
+
+    rng = np.random.default_rng(0)
+    n = 400
+    for d in (1, 2, 3):
+        X, y, weights = rng.random((n, d)), rng.random(n), rng.random(n)
+        for kernel, algorithms in _FAMILIES.items():
+            for order in (0, 1):
+                if (kernel, order) == ("silverman", 1):
+                    continue
+                for algorithm in algorithms:
+                    regressor = ProductKernelRegressor(
+                        kernel, bandwidth=0.1, order=order, algorithm=algorithm
+                    )
+                    regressor.fit(X, y, sample_weight=weights).loo_predict()
+                    regressor.predict(rng.random((n, d)))
+
+
+PROBLEMS: dict[str, Callable[[], None]] = {
+    "MultivariateECDF": _solve_ecdf,
+    "ProductKernelDensity": _solve_density,
+    "ProductKernelRegressor": _solve_regression,
+}
 """For each estimator, problems that reach all its compiled loops."""
 
 

@@ -3,20 +3,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
+from command_line import FEATURES, FRAME, lines
 
 from kernelkit import MultivariateECDF
 
-RNG = np.random.default_rng(0)
-FRAME = pd.DataFrame(
-    {
-        "depth": RNG.integers(0, 9, 40),
-        "mass": RNG.integers(1, 5, 40),
-        "width": RNG.normal(size=40),
-    }
-)
-FEATURES = FRAME[["depth", "width"]].to_numpy()
 PLAIN = MultivariateECDF().fit(FEATURES)
 WEIGHTED = MultivariateECDF().fit(FEATURES, sample_weight=FRAME["mass"])
 
@@ -35,14 +26,6 @@ def folder(tmp_path_factory):
     np.save(folder / "features.npy", FEATURES[::3])
     np.save(folder / "like_rows.npy", FRAME.to_numpy()[::3])
     return folder
-
-
-def lines(ended):
-    """Read the numbers of a result in csv, and its header."""
-    assert ended.status == 0, ended.err
-    assert ended.err == ""
-    header, *numbers = ended.out.decode().splitlines()
-    return header, [float(number) for number in numbers]
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.npy", "rows.parquet"])

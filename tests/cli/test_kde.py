@@ -2,23 +2,14 @@ import io
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
+from command_line import FEATURES, FRAME, lines
 
 from kernelkit import ProductKernelDensity, select_bandwidth
 from kernelkit.cli import kde
 from kernelkit.density.bandwidth import RULES
 from kernelkit.density.kernels1d import KERNELS
 
-RNG = np.random.default_rng(0)
-FRAME = pd.DataFrame(
-    {
-        "depth": RNG.integers(0, 9, 40),
-        "mass": RNG.integers(1, 5, 40),
-        "width": RNG.normal(size=40),
-    }
-)
-FEATURES = FRAME[["depth", "width"]].to_numpy()
 PLAIN = ProductKernelDensity().fit(FEATURES)
 WEIGHTED = ProductKernelDensity().fit(FEATURES, sample_weight=FRAME["mass"])
 TWO = ("--columns", "depth,width")
@@ -31,14 +22,6 @@ def folder(tmp_path_factory):
     np.save(folder / "features.npy", FEATURES)
     FRAME[["width", "depth"]][::3].to_csv(folder / "named.csv", index=False)
     return folder
-
-
-def lines(ended):
-    """Read a column of numbers in csv, and its header."""
-    assert ended.status == 0, ended.err
-    assert ended.err == ""
-    header, *numbers = ended.out.decode().splitlines()
-    return header, [float(number) for number in numbers]
 
 
 def columns(ended):

@@ -12,6 +12,8 @@ import pytest
 from discovery import ESTIMATORS
 
 from kernelkit.cli import warmup
+from kernelkit.density.kernel_sums import ALGORITHMS
+from kernelkit.density.kernels1d import KERNELS
 
 needs_jit = pytest.mark.skipif(
     numba.config.DISABLE_JIT, reason="NUMBA_DISABLE_JIT leaves nothing compiled"
@@ -101,6 +103,7 @@ def test_info_lists_versions_and_machine(run):
     assert told["numba"] == numba.__version__
     assert told["cores"].isdecimal()
     assert told.keys() >= {"kernelkit", "python", "processor", "system", "cache"}
+    assert told["KDEpy"] == metadata.version("KDEpy")
 
 
 def test_absent_packages_are_listed(run, monkeypatch):
@@ -114,7 +117,7 @@ def test_absent_packages_are_listed(run, monkeypatch):
 
 def test_without_compilation_there_is_nothing_to_warm_up(monkeypatch, run):
     monkeypatch.setattr(warmup, "compiled_loops", lambda: [])
-    monkeypatch.setitem(warmup.PROBLEMS, "MultivariateECDF", lambda: None)
+    monkeypatch.setattr(warmup, "PROBLEMS", {"MultivariateECDF": lambda: None})
 
     assert b"NUMBA_DISABLE_JIT" in run("warmup").out
     assert b"NUMBA_DISABLE_JIT" in run("info").out
@@ -127,6 +130,21 @@ def test_every_estimator_has_problems():
         folder = Path(sys.modules[Estimator.__module__].__file__).parent
         if any(folder.glob("_jit_*.py")):
             assert Estimator.__name__ in warmup.PROBLEMS
+
+
+def family(kernel):
+    """Tell which loops a kernel needs."""
+    density = KERNELS[kernel].density
+    return type(density).__name__, getattr(density, "frequency", 0.0) > 0.0
+
+
+def test_kernels_of_every_family_are_warmed_up():
+    """Seen red without the one that rotates."""
+    families = {family(kernel) for kernel in warmup._FAMILIES}
+    algorithms = {name for names in warmup._FAMILIES.values() for name in names}
+
+    assert families == {family(kernel) for kernel in KERNELS}
+    assert algorithms == set(ALGORITHMS)
 
 
 def test_only_one_estimator(run, monkeypatch):
