@@ -15,6 +15,7 @@ if _TYPE_CHECKING:  # what editors and type checkers see
     from kernelkit.density import ecdf as ecdf
     from kernelkit.density import empirical_copula as empirical_copula
     from kernelkit.density import select_bandwidth as select_bandwidth
+    from kernelkit.plotting import DensityDisplay as DensityDisplay
     from kernelkit.plotting import ECDFDisplay as ECDFDisplay
 
 _HOME = {
@@ -23,6 +24,7 @@ _HOME = {
     "ecdf": "kernelkit.density",
     "empirical_copula": "kernelkit.density",
     "select_bandwidth": "kernelkit.density",
+    "DensityDisplay": "kernelkit.plotting",
     "ECDFDisplay": "kernelkit.plotting",
 }
 _SUBPACKAGES = ("datasets", "density", "plotting")

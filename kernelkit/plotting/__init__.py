@@ -1,5 +1,6 @@
 """Display classes; matplotlib is imported when something is drawn."""
 
+from kernelkit.plotting.density import DensityDisplay
 from kernelkit.plotting.ecdf import ECDFDisplay
 
-__all__ = ["ECDFDisplay"]
+__all__ = ["DensityDisplay", "ECDFDisplay"]

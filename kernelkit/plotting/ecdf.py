@@ -8,11 +8,19 @@ import numpy.typing as npt
 
 from kernelkit import _validation as check
 from kernelkit.density import MultivariateECDF
-from kernelkit.plotting._axes import axes_or_new
+from kernelkit.plotting._axes import (
+    axes_or_new,
+    drawable,
+    fill_contours,
+    in_view,
+    names_of,
+    some,
+    spread,
+)
 
 Array = npt.NDArray[Any]
 
-_MAX_ROWS = 300  # more dots hide the contours
+_LABEL = "cumulative probability"
 
 
 class ECDFDisplay:
@@ -130,8 +138,7 @@ class ECDFDisplay:
             If matplotlib is not installed.
         """
         check.is_fitted(estimator)
-        features = _drawable(features, estimator.n_features_in_)
-        names = getattr(estimator, "feature_names_in_", None)
+        features = drawable(features, estimator.n_features_in_)
         rows = np.column_stack(
             [estimator.sorted_values_[k][estimator.ranks_[k]] for k in features]
         )
@@ -153,14 +160,13 @@ class ECDFDisplay:
             band = marginal.confidence_band(
                 nodes[0][:, None], level=level, method=method
             )
-        every = -(-len(rows) // _MAX_ROWS)
         display = cls(
             nodes,
             marginal.evaluate_grid(nodes),
-            feature_names=[f"x{k}" if names is None else names[k] for k in features],
+            feature_names=names_of(estimator, features),
             band=band,
             level=level if alone else None,
-            rows=None if alone else rows[::every],
+            rows=None if alone else some(in_view(rows, nodes)),
         )
         return display.plot(ax=ax, **kwargs)
 
@@ -181,7 +187,6 @@ class ECDFDisplay:
         """
         self.ax_ = axes_or_new(ax)
         self.figure_ = self.ax_.figure
-        self.ax_.set_xlabel(self.feature_names[0])
         if len(self.nodes) == 1:
             self._plot_steps(**kwargs)
         else:
@@ -191,7 +196,7 @@ class ECDFDisplay:
     def _plot_steps(self, **kwargs: Any) -> None:
         kwargs = {"drawstyle": "steps-post", "label": "ECDF"} | kwargs
         (self.line_,) = self.ax_.plot(self.nodes[0], self.values, **kwargs)
-        self.ax_.set_ylabel("cumulative probability")
+        self.ax_.set(xlabel=self.feature_names[0], ylabel=_LABEL)
         self.band_ = None
         if self.band is None or self.level is None:
             return
@@ -207,35 +212,16 @@ class ECDFDisplay:
         self.ax_.legend()
 
     def _plot_contours(self, **kwargs: Any) -> None:
-        x, y = self.nodes
         kwargs = {"levels": np.linspace(0.0, 1.0, 11), "cmap": "viridis"} | kwargs
-        self.contour_ = self.ax_.contourf(x, y, self.values.T, **kwargs)
-        self.colorbar_ = self.figure_.colorbar(self.contour_, ax=self.ax_)
-        self.colorbar_.set_label("cumulative probability")
-        self.rows_ = None
-        if self.rows is not None:
-            self.rows_ = self.ax_.scatter(
-                *self.rows.T, s=5, color="white", edgecolors="black", linewidths=0.3
-            )
-        self.ax_.set(
-            xlim=(x[0], x[-1]), ylim=(y[0], y[-1]), ylabel=self.feature_names[1]
+        self.contour_, self.rows_, self.colorbar_ = fill_contours(
+            self.ax_,
+            self.nodes,
+            self.values,
+            feature_names=self.feature_names,
+            rows=self.rows,
+            label=_LABEL,
+            **kwargs,
         )
-
-
-def _drawable(features: Sequence[int] | None, n_features: int) -> list[int]:
-    """Check which columns to draw: one or two of them."""
-    columns = list(range(n_features) if features is None else features)
-    if not 1 <= len(columns) <= 2:
-        raise ValueError(
-            f"Only one or two features can be drawn, got {len(columns)}: choose them "
-            "with features=(i,) or features=(i, j)."
-        )
-    if not all(k in range(n_features) for k in columns):
-        raise ValueError(
-            f"features must be column numbers from 0 to {n_features - 1}. "
-            f"Got {features!r} instead."
-        )
-    return columns
 
 
 def _nodes(values: Array, shown: Array, resolution: int) -> Array:
@@ -249,6 +235,4 @@ def _nodes(values: Array, shown: Array, resolution: int) -> Array:
     low, high = shown.min(), shown.max()
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     low, high = low - margin, high + margin
-    inside = np.unique(values[(values > low) & (values < high)].astype(np.float64))
-    every = np.linspace(0, inside.size - 1, min(inside.size, resolution)).astype(int)
-    return np.concatenate([[low], inside[every], [high]])
+    return np.concatenate([[low], spread(values, low, high, resolution), [high]])
