@@ -1,0 +1,465 @@
+"""Sums of kernels that decay exponentially.
+
+The loops share one form of a function of one feature. With rate a, frequency b and
+``u = (target - source) / width``, its basis at a distance v is
+
+    phi[l](v) = v^l exp(-a v)                          if b = 0,
+    phi[2 l + w](v) = v^l exp(-a v) (cos(b v), sin(b v))[w]  otherwise,
+
+and the function is ``sum_k coef[s, k] phi[k](|u|)`` with s = 0 for u >= 0 and 1 below.
+A basis at a sum of distances is a matrix times the basis, ``phi(u + v) = M(v) phi(u)``,
+so that sums over sources are moved from one reference point to the next. References
+stand between a source and its target: every factor is at most one and nothing cancels
+or overflows, whatever the width.
+
+`form` is a tuple (widths (d,), rates (d,), frequencies (d,), sizes (d,) int64: lengths
+of the basis, coef (d, 2, longest)). Arrays are float64 and in C order; sources and
+targets stand in ascending order of the first feature, X is (d, n), weights (C, n) and
+out (C, m); `order[k]` lists positions in ascending order of feature k. Loops add to
+out. With `own` the targets are the sources, and no source meets itself.
+"""
+
+import math
+
+import numpy as np
+
+from kernelkit._jit import jit
+
+_LARGEST = 745.0  # exp(-745) is the least float
+_SPAN = 600.0  # exponents within which products of two exponentials stay finite
+_EPOCH = 1.0  # widths after which a sweep moves its reference
+_LANES = 8  # numbers in the widest vector
+_BINOMIAL = np.array([[math.comb(l, k) for k in range(16)] for l in range(16)], float)
+
+
+_POWERS = np.ldexp(1.0, np.arange(-1080, 2))  # of 2
+
+
+@jit()
+def exponentials(x):
+    """Replace numbers <= 0 by their exponentials, several at a time.
+
+    exp(x) = 2^k exp(r) with |r| <= log(2) / 2, whose Taylor series to r^13 has an error
+    below 1e-17; k log(2) is subtracted in two parts, the first of which is exact.
+    """
+    for i in range(x.size):
+        value = max(x[i], -_LARGEST)
+        k = math.floor(value * 1.4426950408889634 + 0.5)
+        r = value - k * 6.93147180369123816490e-01
+        r -= k * 1.90821492927058770002e-10
+        total = 1.0 / 6227020800.0
+        total = total * r + 1.0 / 479001600.0
+        total = total * r + 1.0 / 39916800.0
+        total = total * r + 1.0 / 3628800.0
+        total = total * r + 1.0 / 362880.0
+        total = total * r + 1.0 / 40320.0
+        total = total * r + 1.0 / 5040.0
+        total = total * r + 1.0 / 720.0
+        total = total * r + 1.0 / 120.0
+        total = total * r + 1.0 / 24.0
+        total = total * r + 1.0 / 6.0
+        total = total * r + 0.5
+        total = total * r + 1.0
+        total = total * r + 1.0
+        x[i] = total * _POWERS[np.int64(k) + 1080] if x[i] > -_LARGEST else 0.0
+
+
+@jit()
+def _decay(v, rate):
+    return math.exp(-rate * v) if rate * v < _LARGEST else 0.0
+
+
+@jit()
+def _basis(v, decay, frequency, size, out):
+    """Fill out[:size] with phi(v), given exp(-rate v)."""
+    if decay == 0.0:
+        for k in range(size):
+            out[k] = 0.0
+    elif frequency == 0.0:
+        term = decay
+        for k in range(size):
+            out[k] = term
+            term *= v
+    else:
+        cosine, sine = math.cos(frequency * v), math.sin(frequency * v)
+        term = decay
+        for k in range(0, size, 2):
+            out[k] = term * cosine
+            out[k + 1] = term * sine
+            term *= v
+
+
+@jit()
+def _matrix(v, rate, frequency, size, out):
+    """Fill out[:size, :size] with M(v)."""
+    decay = _decay(v, rate)
+    out[:size, :size] = 0.0
+    if decay == 0.0:
+        return
+    if frequency == 0.0:
+        for k in range(size):
+            term = decay
+            for l in range(k, size):
+                out[l, k] = term * _BINOMIAL[l, k]
+                term *= v
+        return
+    cosine, sine = math.cos(frequency * v), math.sin(frequency * v)
+    for k in range(size // 2):
+        term = decay
+        for l in range(k, size // 2):
+            factor = term * _BINOMIAL[l, k]
+            out[2 * l, 2 * k] = factor * cosine
+            out[2 * l, 2 * k + 1] = -factor * sine
+            out[2 * l + 1, 2 * k] = factor * sine
+            out[2 * l + 1, 2 * k + 1] = factor * cosine
+            term *= v
+
+
+@jit()
+def _cobasis(v, decay, frequency, size, coef, out):
+    """Fill out[:size] with psi(v) = M(v)' coef: function(u + v) = psi(v) . phi(u)."""
+    if size == 1:
+        out[0] = coef[0] * decay
+        return
+    out[:size] = 0.0
+    if decay == 0.0:
+        return
+    if frequency == 0.0:
+        for k in range(size):
+            term = decay
+            for l in range(k, size):
+                out[k] += coef[l] * term * _BINOMIAL[l, k]
+                term *= v
+        return
+    cosine, sine = math.cos(frequency * v), math.sin(frequency * v)
+    for k in range(size // 2):
+        term = decay
+        for l in range(k, size // 2):
+            factor = term * _BINOMIAL[l, k]
+            even, odd = coef[2 * l] * factor, coef[2 * l + 1] * factor
+            out[2 * k] += even * cosine + odd * sine
+            out[2 * k + 1] += odd * cosine - even * sine
+            term *= v
+
+
+@jit()
+def scan(own, reverse, xs, weights, xt, width, rate, frequency, size, coef, out):
+    """Add the sources on one side of each target: one feature, one pass.
+
+    xs, xt : (n,) and (m,) ascending; coef : (size,), of that side. `reverse` takes the
+    sources behind the targets, which are those > a target unless `own`.
+    """
+    n_channels, n = weights.shape
+    m = xt.size
+    state = np.zeros((n_channels, size))
+    moved = np.empty(size)
+    M = np.empty((size, size))
+    psi = np.empty(size)
+    sign = -1.0 if reverse else 1.0
+    at = 0.0
+    p = 0
+    for step in range(m):
+        j = m - 1 - step if reverse else step
+        x = xt[j]
+        while p < n:
+            i = n - 1 - p if reverse else p
+            if own:
+                if p >= step:
+                    break
+            elif (xs[i] <= x) == reverse:
+                break
+            if p > 0:
+                v = sign * (xs[i] - at) / width
+                if size == 1:
+                    decay = _decay(v, rate)
+                    for c in range(n_channels):
+                        state[c, 0] *= decay
+                else:
+                    _matrix(v, rate, frequency, size, M)
+                    for c in range(n_channels):
+                        for k in range(size):
+                            moved[k] = 0.0
+                            for l in range(size):
+                                moved[k] += M[k, l] * state[c, l]
+                        for k in range(size):
+                            state[c, k] = moved[k]
+            at = xs[i]
+            for c in range(n_channels):
+                state[c, 0] += weights[c, i]
+            p += 1
+        if p > 0:
+            v = sign * (x - at) / width
+            _cobasis(v, _decay(v, rate), frequency, size, coef, psi)
+            for c in range(n_channels):
+                total = 0.0
+                for k in range(size):
+                    total += psi[k] * state[c, k]
+                out[c, j] += total
+
+
+@jit()
+def cut_blocks(own, ys, order_s, yt, order_t, length):
+    """Cut the second feature into blocks of at most `length` sources.
+
+    Returns edges (n_top * n_mid + 1,): block b lies between edges b and b + 1, and the
+    blocks beyond the last are empty; the block of each source and each target, int32,
+    in the order of the first feature; first_s, first_t: where blocks start in the order
+    of the second feature; n_mid, the number of blocks in a group.
+    """
+    n, m = ys.size, yt.size
+    n_blocks = (n + length - 1) // length
+    n_mid = _LANES
+    while n_mid * n_mid < n_blocks:
+        n_mid += _LANES
+    n_top = (n_blocks + n_mid - 1) // n_mid
+    edges = np.empty(n_top * n_mid + 1)
+    block_s = np.empty(n, dtype=np.int32)
+    block_t = np.empty(m, dtype=np.int32)
+    first_s = np.empty(n_blocks + 1, dtype=np.int64)
+    first_t = np.empty(n_blocks + 1, dtype=np.int64)
+    edges[:] = ys[order_s[n - 1]]
+    for b in range(n_blocks):
+        first_s[b] = b * length
+        edges[b] = ys[order_s[b * length]]
+        for i in range(b * length, min(b * length + length, n)):
+            block_s[order_s[i]] = b
+    first_s[n_blocks] = n
+    if own:
+        block_t[:] = block_s
+        first_t[:] = first_s
+    else:
+        b = 0
+        first_t[0] = 0
+        for i in range(m):
+            y = yt[order_t[i]]
+            while b + 1 < n_blocks and edges[b + 1] <= y:
+                b += 1
+                first_t[b] = i
+            block_t[order_t[i]] = b
+        first_t[b + 1 :] = m
+    return edges, block_s, block_t, first_s, first_t, n_mid
+
+
+@jit()
+def _fill_moves(edges, stride, length, width, rate, wave, size, M, moves):
+    """Tabulate how sums move between the edges of a run of `length` blocks.
+
+    moves[0, i, k, l, t] moves a sum from edge i up to the lower edge of block t >= i,
+    moves[1, i, k, l, t] from edge i down to the upper edge of block t < i; entries for
+    other blocks are 0, so that whole runs can be added. Blocks are padded to `_LANES`.
+    """
+    for i in range(length + 1):
+        for t in range(length):
+            is_up = t >= i
+            edge = edges[t * stride] if is_up else edges[(t + 1) * stride]
+            _matrix(abs(edge - edges[i * stride]) / width, rate, wave, size, M)
+            for k in range(size):
+                for l in range(size):
+                    moves[0 if is_up else 1, i, k, l, t] = M[k, l]
+
+
+@jit()
+def edge_bases(y, block, edges, form, for_targets):
+    """Tabulate the second feature's basis at the distances to the edges of the block.
+
+    Returns (n, 2, size): phi for the upper and for the lower edge, or psi if
+    `for_targets`; y : (n,).
+    """
+    widths, rates, waves, sizes, coef = form
+    size = sizes[1]
+    out = np.empty((y.size, 2, size))
+    decays = np.empty((2, y.size))
+    gaps = np.empty((2, y.size))
+    for i in range(y.size):
+        b = block[i]
+        gaps[0, i] = max((edges[b + 1] - y[i]) / widths[1], 0.0)
+        gaps[1, i] = max((y[i] - edges[b]) / widths[1], 0.0)
+        decays[0, i] = -rates[1] * gaps[0, i]
+        decays[1, i] = -rates[1] * gaps[1, i]
+    exponentials(decays[0])
+    exponentials(decays[1])
+    for k in range(2):
+        if size == 1:
+            factor = coef[1, 1 - k, 0] if for_targets else 1.0
+            for i in range(y.size):
+                out[i, k, 0] = factor * decays[k, i]
+            continue
+        for i in range(y.size):
+            if for_targets:
+                _cobasis(
+                    gaps[k, i], decays[k, i], waves[1], size, coef[1, 1 - k], out[i, k]
+                )
+            else:
+                _basis(gaps[k, i], decays[k, i], waves[1], size, out[i, k])
+    return out
+
+
+@jit()
+def _move_run(sums, at, n_channels, size_x, size_y, wave, M, moved):
+    """Move the reference of a run of sums along the first feature."""
+    stride = size_y * 2
+    for c in range(n_channels):
+        start = at + c * size_x * stride
+        for row in range(start, start + stride):
+            for t in range(sums.shape[1]):
+                for g in range(size_x):
+                    moved[g] = 0.0
+                    for e in range(g + 1 if wave == 0.0 else size_x):
+                        moved[g] += M[g, e] * sums[row + e * stride, t]
+                for g in range(size_x):
+                    sums[row + g * stride, t] = moved[g]
+
+
+@jit()
+def sweep(own, reverse, X_s, weights, bases_s, X_t, bases_t, blocks, form, out):
+    """Add the sources on one side of each target and in other blocks: two features.
+
+    Passes along the first feature. For every block a table holds the sums of the
+    sources met so far in lower blocks, moved to its lower edge, and of those in higher
+    blocks, moved to its upper edge. It has two levels, blocks and groups of n_mid
+    blocks, so that an update adds to two short runs on each side, in vector
+    instructions, and a query reads two entries of each side. Along the first feature,
+    sums refer to a point at most `_EPOCH` widths behind, to which a run is moved when
+    it is touched.
+    """
+    widths, rates, frequencies, sizes, coef = form
+    edges, block_s, block_t, _, _, n_mid = blocks
+    n_blocks = edges.size - 1
+    n_top = n_blocks // n_mid
+    n_wide = (n_top + _LANES - 1) // _LANES * _LANES
+    n_channels, n = weights.shape
+    m = X_t.shape[1]
+    size_x, size_y = sizes[0], sizes[1]
+    n_rows = n_channels * size_x
+    sign = -1.0 if reverse else 1.0
+    side = 1 if reverse else 0
+    width_x, width_y = widths[0], widths[1]
+    rate_x, rate_y = rates[0], rates[1]
+    wave_x, wave_y = frequencies[0], frequencies[1]
+    group = 2 if wave_y > 0.0 else 1  # M is triangular but for pairs of waves
+
+    M = np.empty((max(size_x, size_y), max(size_x, size_y)))
+    moves = np.zeros((n_top, 2, n_mid + 1, size_y, size_y, n_mid))
+    top_moves = np.zeros((2, n_top + 1, size_y, size_y, n_wide))
+    lift = np.empty((n_blocks, 2, size_y, size_y))
+    for a in range(n_top):
+        part = edges[a * n_mid : (a + 1) * n_mid + 1]
+        _fill_moves(part, 1, n_mid, width_y, rate_y, wave_y, size_y, M, moves[a])
+        for b in range(n_mid):
+            gap = (part[n_mid] - part[b + 1]) / width_y
+            _matrix(gap, rate_y, wave_y, size_y, lift[a * n_mid + b, 0])
+            gap = (part[b] - part[0]) / width_y
+            _matrix(gap, rate_y, wave_y, size_y, lift[a * n_mid + b, 1])
+    _fill_moves(edges, n_mid, n_top, width_y, rate_y, wave_y, size_y, M, top_moves)
+    moves = moves.reshape((-1, n_mid))
+    top_moves = top_moves.reshape((-1, n_wide))
+
+    # By group, row, basis, side (lower, upper); and block.
+    run = n_rows * size_y * 2
+    sums = np.zeros((n_top * run, n_mid))
+    top_sums = np.zeros((run, n_wide))
+
+    at = X_t[0, m - 1 if reverse else 0]
+    if n > 0 and not own:
+        first = X_s[0, n - 1 if reverse else 0]
+        if sign * (first - at) < 0.0:
+            at = first
+    at_top = at
+    at_mid = np.full(n_top, at)
+    lifted = np.empty((2, size_y))
+    along = np.empty(size_x)
+    source = np.empty(n_rows)
+    p = 0
+    for step in range(m):
+        j = m - 1 - step if reverse else step
+        x = X_t[0, j]
+        while True:
+            is_source = False
+            i = 0
+            if p < n:
+                i = n - 1 - p if reverse else p
+                is_source = p < step if own else (X_s[0, i] <= x) != reverse
+            here = X_s[0, i] if is_source else x
+            b = np.int64(block_s[i] if is_source else block_t[j])
+            a = b // n_mid
+            v = sign * (here - at) / width_x
+            if v > _EPOCH:
+                at = here
+                v = 0.0
+            if at_top != at:
+                gap = sign * (at - at_top) / width_x
+                _matrix(gap, rate_x, wave_x, size_x, M)
+                _move_run(top_sums, 0, n_channels, size_x, size_y, wave_x, M, source)
+                at_top = at
+            if at_mid[a] != at:
+                gap = sign * (at - at_mid[a]) / width_x
+                _matrix(gap, rate_x, wave_x, size_x, M)
+                _move_run(sums, a * run, n_channels, size_x, size_y, wave_x, M, source)
+                at_mid[a] = at
+            if not is_source:
+                break
+            # Add a source.
+            p += 1
+            if size_x == 1:
+                along[0] = math.exp(rate_x * v)
+            else:
+                _basis(-v, math.exp(rate_x * v), wave_x, size_x, along)
+            for c in range(n_channels):
+                for g in range(size_x):
+                    source[c * size_x + g] = weights[c, i] * along[g]
+            edge = a * 2 * (n_mid + 1) + b - a * n_mid  # lower one, in the first table
+            for k in range(size_y):
+                last = (k // group + 1) * group
+                far_up = 0.0
+                far_down = 0.0
+                for l in range(last):
+                    up, down = bases_s[i, 0, l], bases_s[i, 1, l]
+                    far_up += lift[b, 0, k, l] * up
+                    far_down += lift[b, 1, k, l] * down
+                    entry = k * size_y + l
+                    upper = (edge + 1) * size_y * size_y + entry
+                    lower = (edge + n_mid + 1) * size_y * size_y + entry
+                    for r in range(n_rows):
+                        to = a * run + (r * size_y + k) * 2
+                        factor = source[r] * up
+                        for t in range(n_mid):
+                            sums[to, t] += factor * moves[upper, t]
+                        factor = source[r] * down
+                        for t in range(n_mid):
+                            sums[to + 1, t] += factor * moves[lower, t]
+                lifted[0, k] = far_up
+                lifted[1, k] = far_down
+            for k in range(size_y):
+                for l in range((k // group + 1) * group):
+                    entry = k * size_y + l
+                    upper = (a + 1) * size_y * size_y + entry
+                    lower = (n_top + 1 + a) * size_y * size_y + entry
+                    for r in range(n_rows):
+                        to = (r * size_y + k) * 2
+                        factor = source[r] * lifted[0, l]
+                        for t in range(n_wide):
+                            top_sums[to, t] += factor * top_moves[upper, t]
+                        factor = source[r] * lifted[1, l]
+                        for t in range(n_wide):
+                            top_sums[to + 1, t] += factor * top_moves[lower, t]
+        # Ask for a target.
+        if size_x == 1:
+            along[0] = coef[0, side, 0] * math.exp(-rate_x * v)
+        else:
+            decay = math.exp(-rate_x * v)
+            _cobasis(v, decay, wave_x, size_x, coef[0, side], along)
+        b_mid = b - a * n_mid
+        for r in range(n_rows):
+            part = 0.0
+            for k in range(size_y):
+                low = 0.0  # at the lower edge of the block, from below
+                high = 0.0
+                to = a * run + (r * size_y + k) * 2
+                low = sums[to, b_mid]
+                high = sums[to + 1, b_mid]
+                for l in range(size_y):
+                    to = (r * size_y + l) * 2
+                    low += lift[b, 1, k, l] * top_sums[to, a]
+                    high += lift[b, 0, k, l] * top_sums[to + 1, a]
+                part += bases_t[j, 1, k] * low + bases_t[j, 0, k] * high
+            out[r // size_x, j] += along[r % size_x] * part
