@@ -12,6 +12,7 @@ if _TYPE_CHECKING:  # what editors and type checkers see
     from kernelkit import datasets as datasets
     from kernelkit.density import MultivariateECDF as MultivariateECDF
     from kernelkit.density import ProductKernelDensity as ProductKernelDensity
+    from kernelkit.density import ProductKernelRegressor as ProductKernelRegressor
     from kernelkit.density import ecdf as ecdf
     from kernelkit.density import empirical_copula as empirical_copula
     from kernelkit.density import select_bandwidth as select_bandwidth
@@ -21,6 +22,7 @@ if _TYPE_CHECKING:  # what editors and type checkers see
 _HOME = {
     "MultivariateECDF": "kernelkit.density",
     "ProductKernelDensity": "kernelkit.density",
+    "ProductKernelRegressor": "kernelkit.density",
     "ecdf": "kernelkit.density",
     "empirical_copula": "kernelkit.density",
     "select_bandwidth": "kernelkit.density",

@@ -12,11 +12,13 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
+    Options,
     StrOptions,
 )
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_array,
+    check_consistent_length,
     check_is_fitted,
     validate_data,
 )
@@ -24,6 +26,7 @@ from sklearn.utils.validation import (
 Array = npt.NDArray[Any]
 
 N_JOBS = [Integral, None]
+ORDER = [Options(Integral, {0, 1})]
 
 _SARGAN_TERMS = 6  # beyond this, powers of far differences lose digits
 
@@ -179,6 +182,38 @@ def fit_data(estimator: BaseEstimator, X: Any) -> Array:
             "the features."
         )
     return X.copy()
+
+
+def regression_data(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Array, Array]:
+    """Check training rows whose numbers count, and a number or several for each.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features), float64
+        A copy in C order.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
+        Another copy.
+    """
+    _refuse_foreign(y)
+    y = validate_data(estimator, y=_as_numpy(y), multi_output=True, y_numeric=True)
+    X = fit_data(estimator, X)
+    check_consistent_length(X, y)
+    if not isinstance(y, np.ndarray):
+        raise TypeError("Sparse data was passed for y: use y.toarray().")
+    if y.dtype.kind not in "biuf":
+        name = type(estimator).__name__
+        raise ValueError(f"{name} expects numbers, got y of dtype {y.dtype}.")
+    with np.errstate(over="ignore"):
+        y = y.astype(np.float64, order="C")
+    if np.isnan(y).any():  # None among objects
+        raise ValueError("Input y contains NaN: drop these rows.")
+    scale = np.abs(y).max()
+    if scale > np.finfo(np.float64).max / 4:
+        raise ValueError(
+            f"y holds numbers up to {scale:.3g}, whose differences overflow: divide y "
+            "by a constant."
+        )
+    return X, y
 
 
 def query_data(estimator: BaseEstimator, X: Any) -> Array:

@@ -225,12 +225,15 @@ def least_squares(
     return objective
 
 
-def search(objective: Objective, X: Array, start: Array) -> Values:
+def search(
+    objective: Objective, X: Array, start: Array, *, may_vanish: bool = False
+) -> Values:
     """Minimise over a common factor of the start, then feature by feature.
 
     A bandwidth stays above a tenth of the least gap between values of its feature:
     where rows repeat, cross-validation would choose 0. At most 12 calls for the common
-    factor, and 8 for each feature that is not constant if there are several.
+    factor, and 8 for each feature that is not constant if there are several. Warns at
+    the bound unless a bandwidth `may_vanish`.
     """
     gaps = [np.diff(np.unique(column)) for column in X.T]
     least = np.array([gap.min() / 10.0 if gap.size else 0.0 for gap in gaps])
@@ -252,7 +255,7 @@ def search(objective: Objective, X: Array, start: Array) -> Values:
         for k in np.flatnonzero(varies):
             found = line(np.arange(varies.size) == k, found, 8)
     at_bound = (found < 2.0 * least) & varies
-    if at_bound.any():
+    if at_bound.any() and not may_vanish:
         columns = ", ".join(map(str, np.flatnonzero(at_bound)[:10]))
         warnings.warn(
             f"Cross-validation chose the least bandwidth allowed for column {columns}, "

@@ -1,0 +1,566 @@
+"""Kernel regression with product kernels, exact and in quasi-linear time."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+
+from kernelkit import _parallel
+from kernelkit import _validation as check
+from kernelkit.density import bandwidth as bandwidths
+from kernelkit.density.kernel_sums import ALGORITHMS, choose, kernel_sums
+from kernelkit.density.kernels1d import (
+    KERNELS,
+    Compact,
+    Function1D,
+    Gaussian,
+    Kernel,
+    find,
+)
+
+Array = npt.NDArray[Any]
+Values = npt.NDArray[np.float64]
+
+RULES = (*bandwidths.REFERENCE_RULES, "cv_ls")
+
+_SMALLEST_TOTAL = 1e-280  # of the kernels: below it, terms lose digits or are lost
+_LEAST_SPREAD = 1e-10  # squared, next to the distance: sums tell no less apart
+_CELLS = 2**21  # numbers in a block of pairs
+
+
+class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    r"""Exact kernel regression with a product kernel.
+
+    For training rows :math:`x_i` with targets :math:`y_i` and weights :math:`w_i`, a
+    kernel K and a bandwidth :math:`h_k` for each feature, the prediction at q is the
+    constant a of the least squares
+
+    .. math:: \min_{a, b} \sum_{i=1}^{n} w_i \prod_{k=1}^{d}
+       K\Bigl(\frac{q_k - x_{ik}}{h_k}\Bigr) \bigl(y_i - a - b'(x_i - q)\bigr)^2,
+
+    with b = 0 for `order` 0, which is the Nadaraya-Watson mean of the targets, and any
+    b for `order` 1, the local linear fit. Kernels that decay exponentially are summed
+    exactly in quasi-linear time, at any bandwidth.
+
+    Parameters
+    ----------
+    kernel : str or sequence of float, default="laplacian"
+        Smoothing kernel K(u), one of `ProductKernelDensity`; "silverman", which has
+        negative values, for `order` 0 only.
+    bandwidth : {"cv_ls", "normal_reference", "scott", "silverman"}, float or \
+            array-like of shape (n_features,), default="cv_ls"
+        Width of the kernel, > 0, in the unit of each feature; a number holds for all.
+        "cv_ls" is the least squared error of the prediction at each place from the
+        rows at other places; several targets count relative to their variances. The
+        others are rules for densities, see `select_bandwidth`.
+    order : {0, 1}, default=0
+        0 for a local mean, 1 for a local line.
+    algorithm : {"auto", "tree", "window", "brute"}, default="auto"
+        How the sums are computed, as for `ProductKernelDensity`; the result is the same
+        up to rounding.
+    n_jobs : int or None, default=None
+        Number of threads; None means 1 unless in a `joblib.parallel_config` context,
+        -1 means all cores. Does not change a bit of the result.
+
+    Attributes
+    ----------
+    bandwidth_ : ndarray of shape (n_features,)
+        Bandwidth of each feature, in its unit.
+    algorithm_ : str
+        The algorithm that sums over as many queries as there are training rows. With
+        "auto", another number of query rows may be better served by another one.
+    X_fit_ : ndarray of shape (n_samples, n_features)
+        Training rows.
+    y_fit_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Targets.
+    sample_weight_ : ndarray of shape (n_samples,) or None
+        Weights of the training rows; None if they are all equal.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features seen by `fit`, if `X` has names that are all strings.
+
+    Raises
+    ------
+    ValueError
+        By `fit`, if `X` or `y` hold NaN or infinity, if weights are negative or all
+        zero, if a bandwidth is not positive, if a rule has only one row, or if `order`
+        is 1 and the kernel has negative values.
+
+    Warns
+    -----
+    UserWarning
+        By `fit`, if a rule meets a constant column, whose bandwidth becomes 1.
+
+    See Also
+    --------
+    ProductKernelDensity : The density of the rows, with the same kernels.
+
+    Notes
+    -----
+    Where the sum of the kernels is less than 1e-280, zero or, for "silverman",
+    negative, the prediction is the limit in which the nearest rows prevail. For kernels
+    that never end the same means are then formed from logarithms, and "silverman" loses
+    its waves, :math:`e^{-|u|/\sqrt 2}`; for compact ones, with no row in reach, it is
+    the mean of the targets of the row or rows with the least
+    :math:`\sum_k |q_k - x_{ik}| / h_k`.
+
+    A local line has slopes only along directions in which the rows, as the kernel
+    weighs them, spread by at least 1e-5 of their distance from the query, in
+    bandwidths. Along others it is constant.
+
+    References
+    ----------
+    .. [1] Nadaraya (1964), "On estimating regression", Theory of Probability and Its
+       Applications 9(1), 141-142.
+    .. [2] Fan & Gijbels (1996), Local Polynomial Modelling and Its Applications,
+       Chapman & Hall, sections 2.2 and 3.1.
+    .. [3] Langrené & Warin (2019), "Fast and stable multivariate kernel density
+       estimation by fast sum updating", JCGS 28(3), 596-608.
+
+    Examples
+    --------
+    >>> from kernelkit import ProductKernelRegressor
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 2.0, 4.0, 6.0]
+    >>> means = ProductKernelRegressor(bandwidth=1.0).fit(X, y)
+    >>> means.predict([[1.5], [3.0]]).round(3).tolist()
+    [3.0, 4.985]
+    >>> lines = ProductKernelRegressor(bandwidth=1.0, order=1).fit(X, y)
+    >>> lines.predict([[1.5], [3.0]]).round(3).tolist()
+    [3.0, 6.0]
+    """
+
+    _parameter_constraints = {
+        "kernel": check.kernel(*KERNELS),
+        "bandwidth": check.bandwidth(*RULES),
+        "order": check.ORDER,
+        "algorithm": check.one_of("auto", *ALGORITHMS),
+        "n_jobs": check.N_JOBS,
+    }
+
+    def __init__(
+        self,
+        kernel: str | Sequence[float] = "laplacian",
+        *,
+        bandwidth: Any = "cv_ls",
+        order: int = 0,
+        algorithm: str = "auto",
+        n_jobs: int | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self.bandwidth = bandwidth
+        self.order = order
+        self.algorithm = algorithm
+        self.n_jobs = n_jobs
+
+    @check.params
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Store the training rows and choose the bandwidth.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, finite numbers; integers beyond 2**53 are rounded.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets, finite numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Nonnegative row weights, not all zero; None weighs every row alike.
+
+        Returns
+        -------
+        self : ProductKernelRegressor
+        """
+        X, y = check.regression_data(self, X, y)
+        weights = check.sample_weight(sample_weight, X)
+        kernel = self._kernel()
+        if self.order == 1 and kernel.is_signed:
+            raise ValueError(
+                f"order=1 needs a kernel without negative values, and {kernel.name!r} "
+                "has some: use order=0 or another kernel."
+            )
+        functions = [kernel.density] * X.shape[1]
+        if self.order == 1:
+            functions[0] = kernel.density.times_power(2)
+        self.algorithm_ = choose(self.algorithm, len(X), len(X), functions)
+        self.X_fit_ = X
+        self.y_fit_ = y
+        self.sample_weight_ = weights
+        with _parallel.threads(self.n_jobs) as run:
+            self.bandwidth_ = self._choose_bandwidth(run)
+        return self
+
+    def predict(self, X: Any) -> Values:
+        """Predict the targets at query rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Query rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_queries,) or (n_queries, n_outputs)
+            Predictions, never NaN. With `order` 0 and a kernel without negative values
+            they lie between the least and the greatest target.
+        """
+        check.is_fitted(self)
+        queries = check.query_data(self, X)
+        rows, _ = self._rows()
+        return self._in_units(self._estimate(rows, queries), rows)
+
+    def loo_predict(self) -> Values:
+        """Predict the targets of each training row from the other rows.
+
+        The same as to fit without the row, with the same bandwidth, and to predict at
+        it; but in a single traversal.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions.
+
+        Raises
+        ------
+        ValueError
+            If fewer than 2 training rows have positive weight.
+        """
+        check.is_fitted(self)
+        rows, kept = self._rows()
+        if len(rows.X) == 1:
+            raise ValueError(
+                "loo_predict leaves out the only row with positive weight: fit at "
+                "least 2."
+            )
+        values = np.empty((len(self.X_fit_), rows.targets.shape[1]))
+        values[kept] = self._estimate(rows, None)
+        if not kept.all():
+            values[~kept] = self._estimate(rows, self.X_fit_[~kept])
+        return self._in_units(values, rows)
+
+    def _kernel(self) -> Kernel:
+        return find(check.sargan(type(self).__name__, self.kernel))
+
+    def _rows(self) -> tuple["_Rows", npt.NDArray[np.bool_]]:
+        """Prepare the rows of positive weight, and tell which they are."""
+        weights = self.sample_weight_
+        if weights is None:
+            weights = np.ones(len(self.X_fit_))
+        weights = weights / weights.max()
+        kept = weights > 0.0
+        targets = self.y_fit_.reshape(len(weights), -1)
+        return _scale(self.X_fit_[kept], targets[kept], weights[kept]), kept
+
+    def _choose_bandwidth(self, run: _parallel.Run) -> Values:
+        owner, kernel = type(self).__name__, self._kernel()
+        if not (isinstance(self.bandwidth, str) and self.bandwidth == "cv_ls"):
+            X, weights = self.X_fit_, self.sample_weight_
+            return bandwidths.resolve(
+                owner, self.bandwidth, X, kernel, weights, run=run
+            )
+        rows, _ = self._rows()
+        if len(rows.X) == 1:
+            raise ValueError(
+                "bandwidth='cv_ls' needs at least 2 rows with positive weight and got "
+                "1 sample: give the bandwidth as a number."
+            )
+        rows = _merge_places(rows)
+        objective = least_squares(rows, kernel, self.order, run=run)
+        start = bandwidths.reference("normal_reference", rows.X, kernel, rows.weights)
+        # A bandwidth of nearly 0 is no failure: it means the nearest row.
+        return bandwidths.search(objective, rows.X, start, may_vanish=True)
+
+    def _estimate(self, rows: "_Rows", queries: Array | None) -> Values:
+        with _parallel.threads(self.n_jobs) as run:
+            return estimate(
+                rows,
+                queries,
+                self._kernel(),
+                self.order,
+                self.bandwidth_,
+                algorithm=self.algorithm,
+                run=run,
+            )
+
+    def _in_units(self, values: Values, rows: "_Rows") -> Values:
+        """Undo the scaling of the targets; rounding may not leave their range."""
+        if self.order == 0 and not self._kernel().is_signed:
+            values = np.clip(values, rows.targets.min(axis=0), rows.targets.max(axis=0))
+        values = rows.base + rows.size * (rows.mean + values)
+        return values if self.y_fit_.ndim == 2 else values[:, 0]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Training rows and their targets, which have no unit.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+    targets : ndarray of shape (n_rows, n_outputs)
+        ``(y - base) / size - mean``, between -2 and 2, whose weighted mean is 0: so
+        neither offsets nor sizes cost digits, and a constant becomes exactly 0.
+    weights : ndarray of shape (n_rows,)
+        Positive, the largest 1, if no places were merged.
+    base, size, mean : ndarray of shape (n_outputs,)
+    """
+
+    X: Values
+    targets: Values
+    weights: Values
+    base: Values
+    size: Values
+    mean: Values
+
+
+def _scale(X: Array, y: Array, weights: Array) -> _Rows:
+    base = y[0]
+    y = y - base
+    size = np.abs(y).max(axis=0)
+    size[size == 0.0] = 1.0
+    y /= size
+    mean = np.average(y, axis=0, weights=weights)
+    return _Rows(X, y - mean, weights, base, size, mean)
+
+
+def _merge_places(rows: _Rows) -> _Rows:
+    """Merge rows with equal features into one with their mean target."""
+    order = np.lexsort(rows.X.T)
+    X, weights = rows.X[order], rows.weights[order]
+    is_new = np.append(True, (X[1:] != X[:-1]).any(axis=1))
+    starts = np.flatnonzero(is_new)
+    totals = np.add.reduceat(weights, starts)
+    sums = np.add.reduceat(weights[:, None] * rows.targets[order], starts)
+    targets = sums / totals[:, None]
+    return _Rows(X[starts], targets, totals, rows.base, rows.size, rows.mean)
+
+
+def least_squares(
+    rows: _Rows, kernel: Kernel, order: int, *, run: _parallel.Run
+) -> bandwidths.Objective:
+    r"""Make the mean squared error at each place, estimated from the other places.
+
+    .. math:: \sum_i w_i \|y_i - m_{-i}(x_i)\|^2 \Big/ \sum_i w_i
+
+    Targets count relative to their variances. Rows that share a place are to be merged:
+    a row would be predicted by its copies, best without any smoothing, and a weight
+    would not be the same as repetition.
+
+    Source: Härdle & Marron (1985), Annals of Statistics 13(4), 1465-1481.
+    """
+    shares = rows.weights / rows.weights.sum()
+    variance = shares @ np.square(rows.targets - shares @ rows.targets)
+    variance[variance == 0.0] = 1.0
+
+    def objective(bandwidth: Array) -> float:
+        values = estimate(
+            rows, None, kernel, order, bandwidth, algorithm="auto", run=run
+        )
+        errors = shares @ np.square(rows.targets - values)
+        return float((errors / variance).mean())
+
+    return objective
+
+
+def estimate(
+    rows: _Rows,
+    queries: Array | None,
+    kernel: Kernel,
+    order: int,
+    bandwidth: Array,
+    *,
+    algorithm: str,
+    run: _parallel.Run,
+) -> Values:
+    r"""Estimate targets by a local mean or a local line.
+
+    With :math:`u = (q - x) / h` and sums weighted by :math:`w \prod K(u_k)`, a line
+    needs those of 1, :math:`u_k`, :math:`u_k u_l`, y and :math:`y u_k`. Each is a
+    product of functions of one feature.
+
+    Parameters
+    ----------
+    rows : _Rows
+        Training rows.
+    queries : ndarray of shape (n_queries, n_features) or None
+        None stands for the training rows, each without itself.
+    kernel : Kernel
+        Smoothing kernel.
+    order : {0, 1}
+        Mean or line.
+    bandwidth : ndarray of shape (n_features,)
+        In the unit of each feature.
+    algorithm : str
+        "auto" or one of `ALGORITHMS`.
+    run : callable
+        Runs the tasks.
+
+    Returns
+    -------
+    values : ndarray of shape (n_queries, n_outputs)
+        In the unit of `rows.targets`.
+    """
+    d = rows.X.shape[1]
+    channels = np.vstack([rows.weights, rows.weights * rows.targets.T])
+
+    def sums(*powers: int, n_channels: int = len(channels)) -> Values:
+        """Sum channels times powers of u: exponents by the features they belong to."""
+        exponents = Counter(powers)
+        return kernel_sums(
+            rows.X,
+            channels[:n_channels],
+            queries,
+            [kernel.density.times_power(exponents[k]) for k in range(d)],
+            bandwidth,
+            algorithm=algorithm,
+            run=run,
+        )
+
+    totals, *numerators = sums()
+    is_poor = ~(totals > _SMALLEST_TOTAL)
+    totals[is_poor] = 1.0
+    values = np.stack(numerators, axis=1) / totals[:, None]
+    if order == 1:
+        mean = np.empty((len(totals), d))
+        cross = np.empty((len(totals), d, values.shape[1]))
+        square = np.empty((len(totals), d, d))
+        for k in range(d):
+            mean[:, k], *products = sums(k) / totals
+            cross[:, k] = np.stack(products, axis=1)
+            for j in range(k + 1):
+                square[:, k, j] = square[:, j, k] = sums(k, j, n_channels=1) / totals
+        square -= mean[:, :, None] * mean[:, None, :]
+        cross -= mean[:, :, None] * values[:, None, :]
+        values = _line_at_0(values, mean, square, cross)
+    if is_poor.any():
+        values[is_poor] = _estimate_far(
+            rows, queries, np.flatnonzero(is_poor), kernel, order, bandwidth, run=run
+        )
+    return values
+
+
+def _line_at_0(mean_y: Array, mean_u: Array, spread: Array, cross: Array) -> Values:
+    """Evaluate lines of least squares at u = 0.
+
+    Covariances of u with itself and with y determine the slopes; along directions in
+    which u varies too little for its distance, a slope is 0.
+
+    Parameters
+    ----------
+    mean_y : ndarray of shape (n_queries, n_outputs)
+    mean_u : ndarray of shape (n_queries, n_features)
+    spread : ndarray of shape (n_queries, n_features, n_features)
+    cross : ndarray of shape (n_queries, n_features, n_outputs)
+
+    Returns
+    -------
+    values : ndarray of shape (n_queries, n_outputs)
+    """
+    variances, directions = np.linalg.eigh(spread)
+    size = np.square(mean_u).sum(axis=1) + np.trace(spread, axis1=1, axis2=2)
+    least = np.maximum(_LEAST_SPREAD * size, 1e-250)[:, None]
+    is_known = variances > least
+    slopes = np.einsum("qki,qkj->qij", directions, cross)
+    slopes /= np.where(is_known, variances, np.inf)[:, :, None]
+    steps = np.einsum("qki,qk->qi", directions, mean_u)
+    return mean_y - np.einsum("qi,qij->qj", steps, slopes)
+
+
+def _estimate_far(
+    rows: _Rows,
+    queries: Array | None,
+    chosen: Array,
+    kernel: Kernel,
+    order: int,
+    bandwidth: Array,
+    *,
+    run: _parallel.Run,
+) -> Values:
+    """Estimate at queries where the kernels sum to nothing, in blocks of all pairs."""
+    n_pairs = len(rows.X) * (rows.X.shape[1] if order == 1 else 1)
+    n_block = max(1, _CELLS // n_pairs)
+    tasks = []
+    for start in range(0, len(chosen), n_block):
+        block = chosen[start : start + n_block]
+        Q = (rows.X if queries is None else queries)[block]
+        own = block if queries is None else None
+        tasks.append((_far_block, (rows, Q, own, kernel.density, order, bandwidth)))
+    return np.vstack(run(tasks))
+
+
+def _far_block(
+    rows: _Rows,
+    queries: Array,
+    own: Array | None,
+    density: Function1D,
+    order: int,
+    bandwidth: Array,
+) -> Values:
+    """Estimate with shares of the rows that come from logarithms, or the nearest."""
+    X, d = rows.X, rows.X.shape[1]
+    with np.errstate(divide="ignore", over="ignore"):
+        if isinstance(density, Compact):
+            logs = np.full((len(queries), len(X)), -np.inf)
+        else:
+            logs = np.log(rows.weights)[None].repeat(len(queries), axis=0)
+            for k in range(d):
+                u = (queries[:, k, None] - X[:, k]) / bandwidth[k]
+                logs += _log_kernel(density, u)
+        if own is not None:
+            logs[np.arange(len(own)), own] = -np.inf
+        top = logs.max(axis=1, keepdims=True)
+        is_lost = np.isneginf(top[:, 0])
+        shares = np.exp(logs - np.where(is_lost[:, None], 0.0, top))
+        if is_lost.any():
+            shares[is_lost] = _nearest(
+                rows, queries[is_lost], None if own is None else own[is_lost], bandwidth
+            )
+        shares /= shares.sum(axis=1, keepdims=True)
+        values = shares @ rows.targets
+        if order == 0 or is_lost.all():
+            return values
+        # Beside a row that counts, numbers are small where shares are not 0.
+        center = X[logs.argmax(axis=1)]
+        steps = (X - center[:, None]) / bandwidth  # against the sense of u
+        steps = np.where(shares[:, :, None] > 0.0, steps.clip(-1e100, 1e100), 0.0)
+        mean = np.einsum("qn,qnk->qk", shares, steps)
+        steps -= mean[:, None]
+        spread = np.einsum("qn,qnk,qnl->qkl", shares, steps, steps)
+        cross = np.einsum("qn,qnk,nj->qkj", shares, steps, rows.targets)
+        spread[is_lost] = 0.0
+        distance = (queries - center) / bandwidth - mean
+        distance = distance.clip(-1e140, 1e140)
+        return _line_at_0(values, distance, spread, -cross)
+
+
+def _log_kernel(density: Function1D, u: Array) -> Values:
+    """Logarithm of a kernel up to a constant, without waves."""
+    if isinstance(density, Gaussian):
+        return -0.5 * np.square(u / density.scale)
+    assert not isinstance(density, Compact)
+    size = np.abs(u)
+    if density.frequency:
+        return -density.rate * size
+    powers = np.minimum(size, 1e40)  # beyond, only the exponent tells rows apart
+    return np.log(np.polynomial.polynomial.polyval(powers, density.coef[0, :, 0])) - (
+        density.rate * size
+    )
+
+
+def _nearest(
+    rows: _Rows, queries: Array, own: Array | None, bandwidth: Array
+) -> Values:
+    """Weigh the rows at the least scaled L1 distance, the others 0."""
+    d = rows.X.shape[1]
+    shrink = 0.5 ** (2 + d.bit_length())  # no sum of differences overflows
+    distances = np.zeros((len(queries), len(rows.X)))
+    for k, factor in enumerate(bandwidth.min() / bandwidth):
+        steps = shrink * queries[:, k, None] - shrink * rows.X[:, k]
+        distances += np.abs(steps) * factor
+    if own is not None:
+        distances[np.arange(len(own)), own] = np.inf
+    is_nearest = distances == distances.min(axis=1, keepdims=True)
+    return is_nearest * rows.weights
