@@ -141,17 +141,17 @@ def kernel_cdf(kernel, u):
     return np.where(np.asarray(u) >= 0, 1 - beyond, beyond)
 
 
-def log_density(X, queries, kernel, bandwidth, weights=None, *, leave_out=False):
+def log_density(X, queries, kernel, bandwidth, weights=None, *, leave_out=None):
     """Logarithm of a product kernel density, and of the same with \\|K\\| for K.
 
-    -inf stands for densities that are not positive. With `leave_out` the queries are
-    the rows, and each is left out of the density at itself.
+    -inf stands for densities that are not positive. `leave_out` names a row for each
+    query that does not count there.
     """
     logs, factors, weights = _terms(X, queries, kernel, bandwidth, weights)
     total = weights.sum()
-    if leave_out:
-        np.fill_diagonal(factors, 0)
-        total = np.array([np.delete(weights, i).sum() for i in range(len(weights))])
+    if leave_out is not None:
+        factors[np.arange(len(leave_out)), leave_out] = 0
+        total = np.array([np.delete(weights, i).sum() for i in leave_out])
     factors = factors * weights
     largest = np.where(factors == 0, -np.inf, logs).max(axis=1)
     base = np.where(np.isneginf(largest), 0, largest)
@@ -193,7 +193,7 @@ def log_density_bounds(X, queries, kernel, bandwidth, weights=None, **options):
     Allowed are a relative error `rtol` of a density with \\|K\\| for K, and one of
     `width_rtol` of the bandwidth, which decides at the end of a compact support.
     """
-    leave_out = options.get("leave_out", False)
+    leave_out = options.get("leave_out")
     rtol = options.get("rtol", 1e-12)
     width_rtol = options.get("width_rtol", 8 * EPS)
     lows, highs = [], []
