@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -29,6 +29,7 @@ RULES = (*bandwidths.REFERENCE_RULES, "cv_ls")
 
 _SMALLEST_TOTAL = 1e-280  # of the kernels: below it, terms lose digits or are lost
 _LEAST_SPREAD = 1e-10  # squared, next to the distance: sums tell no less apart
+_AS_NEAR = 1.0 + 1e-12  # times the least distance
 _CELLS = 2**21  # numbers in a block of pairs
 
 
@@ -267,7 +268,9 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "bandwidth='cv_ls' needs at least 2 rows with positive weight and got "
                 "1 sample: give the bandwidth as a number."
             )
-        rows = _merge_places(rows)
+        places = _merge_places(rows)
+        if len(places.X) > 1:  # a single one has no bandwidth, as the reference says
+            rows = places
         objective = least_squares(rows, kernel, self.order, run=run)
         start = bandwidths.reference("normal_reference", rows.X, kernel, rows.weights)
         # A bandwidth of nearly 0 is no failure: it means the nearest row.
@@ -287,9 +290,9 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _in_units(self, values: Values, rows: "_Rows") -> Values:
         """Undo the scaling of the targets; rounding may not leave their range."""
+        values = rows.base + rows.size * values
         if self.order == 0 and not self._kernel().is_signed:
-            values = np.clip(values, rows.targets.min(axis=0), rows.targets.max(axis=0))
-        values = rows.base + rows.size * (rows.mean + values)
+            values = np.clip(values, rows.low, rows.high)
         return values if self.y_fit_.ndim == 2 else values[:, 0]
 
 
@@ -301,11 +304,16 @@ class _Rows:
     ----------
     X : ndarray of shape (n_rows, n_features)
     targets : ndarray of shape (n_rows, n_outputs)
-        ``(y - base) / size - mean``, between -2 and 2, whose weighted mean is 0: so
-        neither offsets nor sizes cost digits, and a constant becomes exactly 0.
+        ``(y - base) / size``, at most 1 in size.
     weights : ndarray of shape (n_rows,)
         Positive, the largest 1, if no places were merged.
-    base, size, mean : ndarray of shape (n_outputs,)
+    base : ndarray of shape (n_outputs,)
+        A median y: neither an offset nor an outlier costs the digits of the others, and
+        a constant becomes exactly 0.
+    size : ndarray of shape (n_outputs,)
+        A power of 2.
+    low, high : ndarray of shape (n_outputs,)
+        The least and the greatest y.
     """
 
     X: Values
@@ -313,17 +321,17 @@ class _Rows:
     weights: Values
     base: Values
     size: Values
-    mean: Values
+    low: Values
+    high: Values
 
 
 def _scale(X: Array, y: Array, weights: Array) -> _Rows:
-    base = y[0]
-    y = y - base
-    size = np.abs(y).max(axis=0)
-    size[size == 0.0] = 1.0
-    y /= size
-    mean = np.average(y, axis=0, weights=weights)
-    return _Rows(X, y - mean, weights, base, size, mean)
+    base = np.partition(y, len(y) // 2, axis=0)[len(y) // 2]
+    _, exponent = np.frexp(np.abs(y - base).max(axis=0))
+    size = np.ldexp(1.0, exponent)
+    return _Rows(
+        X, (y - base) / size, weights, base, size, y.min(axis=0), y.max(axis=0)
+    )
 
 
 def _merge_places(rows: _Rows) -> _Rows:
@@ -335,7 +343,7 @@ def _merge_places(rows: _Rows) -> _Rows:
     totals = np.add.reduceat(weights, starts)
     sums = np.add.reduceat(weights[:, None] * rows.targets[order], starts)
     targets = sums / totals[:, None]
-    return _Rows(X[starts], targets, totals, rows.base, rows.size, rows.mean)
+    return replace(rows, X=X[starts], targets=targets, weights=totals)
 
 
 def least_squares(
@@ -562,5 +570,6 @@ def _nearest(
         distances += np.abs(steps) * factor
     if own is not None:
         distances[np.arange(len(own)), own] = np.inf
-    is_nearest = distances == distances.min(axis=1, keepdims=True)
+    # Rounding may not tell apart what is as near.
+    is_nearest = distances <= _AS_NEAR * distances.min(axis=1, keepdims=True)
     return is_nearest * rows.weights
