@@ -28,6 +28,7 @@ from kernelkit._jit import jit
 _LARGEST = 745.0  # exp(-745) is the least float
 _SPAN = 600.0  # exponents within which products of two exponentials stay finite
 _EPOCH = 1.0  # widths after which a sweep moves its reference
+TILE = 512  # targets that stay in the first cache while all sources pass by
 _LANES = 8  # numbers in the widest vector
 _BINOMIAL = np.array([[math.comb(l, k) for k in range(16)] for l in range(16)], float)
 
@@ -143,14 +144,18 @@ def _cobasis(v, decay, frequency, size, coef, out):
 
 
 @jit()
-def scan(own, reverse, xs, weights, xt, width, rate, frequency, size, coef, out):
+def scan(own, reverse, X_s, weights, X_t, form, out):
     """Add the sources on one side of each target: one feature, one pass.
 
-    xs, xt : (n,) and (m,) ascending; coef : (size,), of that side. `reverse` takes the
-    sources behind the targets, which are those > a target unless `own`.
+    `reverse` takes the sources behind the targets, which are those > a target, unless
+    `own`.
     """
+    widths, rates, waves, sizes, coefs = form
+    width, rate, frequency, size = widths[0], rates[0], waves[0], sizes[0]
+    coef = coefs[0, 1 if reverse else 0]
     n_channels, n = weights.shape
-    m = xt.size
+    m = X_t.shape[1]
+    xs, xt = X_s[0], X_t[0]
     state = np.zeros((n_channels, size))
     moved = np.empty(size)
     M = np.empty((size, size))
@@ -198,7 +203,7 @@ def scan(own, reverse, xs, weights, xt, width, rate, frequency, size, coef, out)
 
 
 @jit()
-def cut_blocks(own, ys, order_s, yt, order_t, length):
+def cut_blocks(own, X_s, order_s, X_t, order_t, length):
     """Cut the second feature into blocks of at most `length` sources.
 
     Returns edges (n_top * n_mid + 1,): block b lies between edges b and b + 1, and the
@@ -206,7 +211,7 @@ def cut_blocks(own, ys, order_s, yt, order_t, length):
     in the order of the first feature; first_s, first_t: where blocks start in the order
     of the second feature; n_mid, the number of blocks in a group.
     """
-    n, m = ys.size, yt.size
+    n, m = X_s.shape[1], X_t.shape[1]
     n_blocks = (n + length - 1) // length
     n_mid = _LANES
     while n_mid * n_mid < n_blocks:
@@ -217,12 +222,12 @@ def cut_blocks(own, ys, order_s, yt, order_t, length):
     block_t = np.empty(m, dtype=np.int32)
     first_s = np.empty(n_blocks + 1, dtype=np.int64)
     first_t = np.empty(n_blocks + 1, dtype=np.int64)
-    edges[:] = ys[order_s[n - 1]]
+    edges[:] = X_s[1, order_s[1, n - 1]]
     for b in range(n_blocks):
         first_s[b] = b * length
-        edges[b] = ys[order_s[b * length]]
+        edges[b] = X_s[1, order_s[1, b * length]]
         for i in range(b * length, min(b * length + length, n)):
-            block_s[order_s[i]] = b
+            block_s[order_s[1, i]] = b
     first_s[n_blocks] = n
     if own:
         block_t[:] = block_s
@@ -231,11 +236,11 @@ def cut_blocks(own, ys, order_s, yt, order_t, length):
         b = 0
         first_t[0] = 0
         for i in range(m):
-            y = yt[order_t[i]]
+            y = X_t[1, order_t[1, i]]
             while b + 1 < n_blocks and edges[b + 1] <= y:
                 b += 1
                 first_t[b] = i
-            block_t[order_t[i]] = b
+            block_t[order_t[1, i]] = b
         first_t[b + 1 :] = m
     return edges, block_s, block_t, first_s, first_t, n_mid
 
@@ -259,14 +264,15 @@ def _fill_moves(edges, stride, length, width, rate, wave, size, M, moves):
 
 
 @jit()
-def edge_bases(y, block, edges, form, for_targets):
+def edge_bases(X, block, edges, form, for_targets):
     """Tabulate the second feature's basis at the distances to the edges of the block.
 
     Returns (n, 2, size): phi for the upper and for the lower edge, or psi if
-    `for_targets`; y : (n,).
+    `for_targets`.
     """
     widths, rates, waves, sizes, coef = form
     size = sizes[1]
+    y = X[1]
     out = np.empty((y.size, 2, size))
     decays = np.empty((2, y.size))
     gaps = np.empty((2, y.size))
@@ -463,3 +469,423 @@ def sweep(own, reverse, X_s, weights, bases_s, X_t, bases_t, blocks, form, out):
                     high += lift[b, 0, k, l] * top_sums[to + 1, a]
                 part += bases_t[j, 1, k] * low + bases_t[j, 0, k] * high
             out[r // size_x, j] += along[r % size_x] * part
+
+
+@jit()
+def brute(n_features, own, X_s, first, last, weights, X_t, start, stop, form, out):
+    """Add sources first..last-1 to targets start..stop-1: all pairs.
+
+    With s and t in one tile, exp(-|s - t|) is the lesser of exp(s) exp(-t) and
+    exp(t) exp(-s): no exponential for a pair. Tiles too wide for that call it.
+    """
+    widths, rates, waves, sizes, coef = form
+    n_channels = weights.shape[0]
+    n, m = last - first, stop - start
+    if n <= 0 or m <= 0:
+        return
+    grow_s, fall_s = np.empty((n_features, n)), np.empty((n_features, n))
+    grow_t, fall_t = np.empty((n_features, m)), np.empty((n_features, m))
+    cosines, sines = np.empty((n_features, m)), np.empty((n_features, m))
+    centers = np.empty(n_features)
+    is_wide = np.zeros(n_features, dtype=np.bool_)
+    is_simple = np.zeros(n_features, dtype=np.bool_)
+    factor = 1.0
+    n_simple = 0
+    for k in range(n_features):
+        low = min(X_s[k, first:last].min(), X_t[k, start:stop].min())
+        high = max(X_s[k, first:last].max(), X_t[k, start:stop].max())
+        rate = rates[k] / widths[k]
+        is_wide[k] = (high - low) / widths[k] * rates[k] > _SPAN
+        is_simple[k] = sizes[k] == 1 and coef[k, 0, 0] == coef[k, 1, 0]
+        centers[k] = low + 0.5 * (high - low)
+        if waves[k] > 0.0:
+            for t in range(m):
+                angle = waves[k] * ((X_t[k, start + t] - centers[k]) / widths[k])
+                cosines[k, t], sines[k, t] = math.cos(angle), math.sin(angle)
+        if is_wide[k]:
+            continue
+        if is_simple[k]:
+            factor *= coef[k, 0, 0]
+            n_simple += n_simple == k
+        _scale(X_s, k, first, last, centers[k], rate, grow_s, fall_s)
+        _scale(X_t, k, start, stop, centers[k], rate, grow_t, fall_t)
+    product, decay, u, value = np.empty(m), np.empty(m), np.empty(m), np.empty(m)
+    angles = np.empty(2)
+    for p in range(n):
+        done = min(n_simple, 3)
+        if done == 0:
+            product[:] = 1.0
+        elif done == 1:
+            _multiply1(grow_s[0, p], fall_s[0, p], grow_t[0], fall_t[0], product)
+        elif done == 2:
+            for t in range(m):
+                a = min(grow_s[0, p] * fall_t[0, t], fall_s[0, p] * grow_t[0, t])
+                b = min(grow_s[1, p] * fall_t[1, t], fall_s[1, p] * grow_t[1, t])
+                product[t] = a * b
+        else:
+            for t in range(m):
+                a = min(grow_s[0, p] * fall_t[0, t], fall_s[0, p] * grow_t[0, t])
+                b = min(grow_s[1, p] * fall_t[1, t], fall_s[1, p] * grow_t[1, t])
+                c = min(grow_s[2, p] * fall_t[2, t], fall_s[2, p] * grow_t[2, t])
+                product[t] = a * b * c
+        for k in range(done, n_features):
+            x = X_s[k, first + p]
+            if is_wide[k]:
+                for t in range(m):
+                    decay[t] = -rates[k] * (abs(X_t[k, start + t] - x) / widths[k])
+                exponentials(decay)
+            else:
+                for t in range(m):
+                    decay[t] = min(
+                        grow_s[k, p] * fall_t[k, t], fall_s[k, p] * grow_t[k, t]
+                    )
+            if is_simple[k]:
+                scale = coef[k, 0, 0] if is_wide[k] else 1.0
+                for t in range(m):
+                    product[t] *= decay[t] * scale
+            elif waves[k] == 0.0:
+                _times_powers(x, X_t, k, start, form, decay, u, value, product)
+            else:
+                angle = waves[k] * ((x - centers[k]) / widths[k])
+                angles[0], angles[1] = math.cos(angle), math.sin(angle)
+                if is_wide[k]:  # where large angles would cost digits
+                    angles[0], angles[1] = 1.0, 0.0
+                    for t in range(m):
+                        if decay[t] > 0.0:
+                            angle = waves[k] * ((X_t[k, start + t] - x) / widths[k])
+                            cosines[k, t], sines[k, t] = math.cos(angle), math.sin(angle)
+                _times_waves(
+                    x, X_t, k, start, form, angles, cosines[k], sines[k], decay, product
+                )
+        if own and start <= first + p < stop:
+            product[first + p - start] = 0.0
+        for c in range(n_channels):
+            weight = factor * weights[c, first + p]
+            for t in range(m):
+                out[c, start + t] += weight * product[t]
+
+
+@jit()
+def _scale(X, k, start, stop, center, rate, grow, fall):
+    for i in range(start, stop):
+        grow[k, i - start] = -rate * abs(X[k, i] - center)
+    exponentials(grow[k])
+    for i in range(start, stop):
+        small = grow[k, i - start]
+        is_above = X[k, i] > center
+        grow[k, i - start] = 1.0 / small if is_above else small
+        fall[k, i - start] = small if is_above else 1.0 / small
+
+
+@jit()
+def _multiply1(grow_s, fall_s, grow_t, fall_t, product):
+    for t in range(product.size):
+        product[t] = min(grow_s * fall_t[t], fall_s * grow_t[t])
+
+
+@jit()
+def _times_powers(x, X_t, k, start, form, decay, u, value, product):
+    """Multiply by a polynomial of the distance times its decay."""
+    widths, _, _, sizes, coef = form
+    last = sizes[k] - 1
+    for t in range(product.size):
+        u[t] = (X_t[k, start + t] - x) / widths[k]
+        value[t] = coef[k, 0, last] if u[t] >= 0.0 else coef[k, 1, last]
+    for l in range(last - 1, -1, -1):
+        above, below = coef[k, 0, l], coef[k, 1, l]
+        for t in range(product.size):
+            value[t] = value[t] * abs(u[t]) + (above if u[t] >= 0.0 else below)
+    for t in range(product.size):
+        far = product[t] * (decay[t] * value[t])
+        product[t] = far if decay[t] > 0.0 else 0.0  # where the power overflows
+
+
+@jit()
+def _times_waves(x, X_t, k, start, form, angles, cosines, sines, decay, product):
+    """Multiply by a decaying wave, by the sum formulas for a difference of angles.
+
+    angles : (2,), cosine and sine of the source; cosines, sines : of the targets.
+    """
+    widths, _, _, sizes, coef = form
+    for t in range(product.size):
+        u = (X_t[k, start + t] - x) / widths[k]
+        side = 0 if u >= 0.0 else 1
+        cosine = cosines[t] * angles[0] + sines[t] * angles[1]
+        sine = sines[t] * angles[0] - cosines[t] * angles[1]
+        sine = sine if u >= 0.0 else -sine
+        value, power = 0.0, decay[t]
+        for l in range(0, sizes[k], 2):
+            value += power * (coef[k, side, l] * cosine + coef[k, side, l + 1] * sine)
+            power *= abs(u)
+        product[t] *= value if decay[t] > 0.0 else 0.0
+
+
+@jit()
+def take_columns(values, n_rows, columns):
+    """Copy some columns of the first rows of a matrix."""
+    out = np.empty((n_rows, columns.size))
+    for r in range(n_rows):
+        for i in range(columns.size):
+            out[r, i] = values[r, columns[i]]
+    return out
+
+
+@jit()
+def add_columns(out, columns, values):
+    """Add to some columns of a matrix."""
+    for r in range(values.shape[0]):
+        for i in range(columns.size):
+            out[r, columns[i]] += values[r, i]
+
+
+@jit()
+def halve(n_features, own, X_s, order_s, X_t, order_t):
+    """Split sources and targets by the last feature.
+
+    Returns the value between the halves, and which sources and targets are in the
+    lower one.
+    """
+    k = n_features - 1
+    n, m = X_s.shape[1], X_t.shape[1]
+    low_s = np.zeros(n, dtype=np.bool_)
+    if own:
+        for i in range(n // 2):
+            low_s[order_s[k, i]] = True
+        return X_s[k, order_s[k, n // 2 - 1]], low_s, low_s
+    low_t = np.zeros(m, dtype=np.bool_)
+    i, j = 0, 0
+    value = 0.0
+    while i + j < (n + m) // 2:
+        if j == m or (i < n and X_s[k, order_s[k, i]] <= X_t[k, order_t[k, j]]):
+            value = X_s[k, order_s[k, i]]
+            low_s[order_s[k, i]] = True
+            i += 1
+        else:
+            value = X_t[k, order_t[k, j]]
+            low_t[order_t[k, j]] = True
+            j += 1
+    return value, low_s, low_t
+
+
+@jit()
+def split(problem, form):
+    """Halve a problem of three or more features by the last one.
+
+    A problem is (n_features, own, X_s, weights, order_s, X_t, order_t, rows, cobasis):
+    what it adds up for a target is to be multiplied by the target's column of cobasis
+    (R, m) and added to its row of the whole; weights has C R channels. Returns four:
+    the halves, and what each sees of the other, with one feature less. For these,
+    sources and targets are moved to the value between the halves; those too far from
+    it to be felt are left out.
+    """
+    n_features, own, X_s, weights, order_s, X_t, order_t, rows, cobasis = problem
+    value, low_s, low_t = halve(n_features, own, X_s, order_s, X_t, order_t)
+    lower_s = select(n_features, X_s, order_s, weights, low_s)
+    upper_s = select(n_features, X_s, order_s, weights, ~low_s)
+    lower_t = select(n_features, X_t, order_t, cobasis, low_t)
+    upper_t = select(n_features, X_t, order_t, cobasis, ~low_t)
+    lower_rows, upper_rows = rows[lower_t[3]], rows[upper_t[3]]
+    k = n_features - 1
+    up_s = _move(k, -1.0, value, lower_s, form, False, 0)
+    down_s = _move(k, 1.0, value, upper_s, form, False, 0)
+    up_t = _move(k, 1.0, value, upper_t, form, True, 0)
+    down_t = _move(k, -1.0, value, lower_t, form, True, 1)
+    return (
+        _pose(n_features, own, lower_s, lower_t, lower_rows),
+        _pose(n_features, own, upper_s, upper_t, upper_rows),
+        _pose(k, False, up_s, up_t, upper_rows[up_t[3]]),
+        _pose(k, False, down_s, down_t, lower_rows[down_t[3]]),
+    )
+
+
+@jit()
+def _pose(n_features, own, sources, targets, rows):
+    X_s, order_s, weights, _ = sources
+    X_t, order_t, cobasis, _ = targets
+    return n_features, own, X_s, weights, order_s, X_t, order_t, rows, cobasis
+
+
+@jit()
+def select(n_features, X, order, values, flags):
+    """Keep the points whose flag is set: X, order, values (r, n), and positions."""
+    n = flags.size
+    place = np.empty(n, dtype=np.int32)
+    count = 0
+    for i in range(n):
+        place[i] = count
+        count += flags[i]
+    kept = np.empty(count, dtype=np.int32)
+    for i in range(n):
+        if flags[i]:
+            kept[place[i]] = i
+    orders = np.empty((n_features, count), dtype=np.int32)
+    for k in range(1, n_features):
+        c = 0
+        for i in range(n):
+            j = order[k, i]
+            if flags[j]:
+                orders[k, c] = place[j]
+                c += 1
+    rows = take_columns(X, n_features, kept)
+    return rows, orders, take_columns(values, values.shape[0], kept), kept
+
+
+@jit()
+def _move(k, sign, value, points, form, for_targets, side):
+    """Move points along feature k to a value that lies on one side of them all.
+
+    Values (r, n) become (r size, n): times phi, or psi `for_targets`.
+    """
+    widths, rates, waves, sizes, coef = form
+    X, order, values, _ = points
+    size = sizes[k]
+    n = X.shape[1]
+    gaps = np.empty(n)
+    flags = np.empty(n, dtype=np.bool_)
+    for i in range(n):
+        gaps[i] = max(sign * (X[k, i] - value) / widths[k], 0.0)
+        flags[i] = rates[k] * gaps[i] < _LARGEST
+    near = select(k, X, order, values, flags)
+    kept = near[3]
+    moved = np.empty((values.shape[0] * size, kept.size))
+    basis = np.empty(size)
+    for i in range(kept.size):
+        v = gaps[kept[i]]
+        if for_targets:
+            _cobasis(v, _decay(v, rates[k]), waves[k], size, coef[k, side], basis)
+        else:
+            _basis(v, _decay(v, rates[k]), waves[k], size, basis)
+        for r in range(values.shape[0]):
+            for l in range(size):
+                moved[r * size + l, i] = near[2][r, i] * basis[l]
+    return near[0], near[1], moved, kept
+
+
+@jit()
+def meet_in_blocks(own, X_s, weights, order_s, X_t, order_t, blocks, b0, b1, form, out):
+    """Add the sources in the block of each target, for blocks b0..b1-1."""
+    _, _, _, first_s, first_t, _ = blocks
+    part_s = order_s[1, first_s[b0] : first_s[b1]]
+    part_t = order_t[1, first_t[b0] : first_t[b1]]
+    rows_s = take_columns(X_s, 2, part_s)
+    rows_t = take_columns(X_t, 2, part_t)
+    heavy = take_columns(weights, weights.shape[0], part_s)
+    sums = np.zeros((weights.shape[0], part_t.size))
+    for b in range(b0, b1):
+        s0, s1 = first_s[b] - first_s[b0], first_s[b + 1] - first_s[b0]
+        t0, t1 = first_t[b] - first_t[b0], first_t[b + 1] - first_t[b0]
+        for start in range(t0, t1, TILE):
+            stop = min(start + TILE, t1)
+            brute(2, own, rows_s, s0, s1, heavy, rows_t, start, stop, form, sums)
+    add_columns(out, part_t, sums)
+
+
+@jit()
+def is_small(problem, limit):
+    """Tell whether comparing all pairs is faster than anything else."""
+    n, m = problem[2].shape[1], problem[5].shape[1]
+    return n * m <= limit[problem[0]] * (n + m) // 2
+
+
+@jit()
+def solve(problem, form, limit, out):
+    """Add up a problem: divide by the last feature, sweep the first two.
+
+    limit : (n_features + 1,) int64, the number of rows up to which comparing all pairs
+    is faster than a split; limit[0] is the length of the blocks of a sweep.
+    """
+    pending = [problem]
+    while len(pending) > 0:
+        problem = pending.pop()
+        n_features, own, X_s, weights, order_s, X_t, order_t, rows, cobasis = problem
+        n, m = X_s.shape[1], X_t.shape[1]
+        if n == 0 or m == 0:
+            continue
+        small = is_small(problem, limit)
+        if n_features > 2 and not small:
+            for part in split(problem, form):
+                pending.append(part)
+            continue
+        sums = np.zeros((weights.shape[0], m))
+        if small:
+            for start in range(0, m, TILE):
+                stop = min(start + TILE, m)
+                brute(n_features, own, X_s, 0, n, weights, X_t, start, stop, form, sums)
+        elif n_features == 1:
+            for reverse in (False, True):
+                scan(own, reverse, X_s, weights, X_t, form, sums)
+        else:
+            blocks = cut_blocks(own, X_s, order_s, X_t, order_t, limit[0])
+            bases_s = edge_bases(X_s, blocks[1], blocks[0], form, False)
+            bases_t = edge_bases(X_t, blocks[2], blocks[0], form, True)
+            for reverse in (False, True):
+                sweep(
+                    own, reverse, X_s, weights, bases_s, X_t, bases_t, blocks, form, sums
+                )
+            last = blocks[3].size - 1
+            meet_in_blocks(
+                own, X_s, weights, order_s, X_t, order_t, blocks, 0, last, form, sums
+            )
+        deliver(sums, rows, cobasis, out)
+
+
+@jit()
+def deliver(sums, rows, cobasis, out):
+    """Add the sums of a problem to the whole."""
+    size = cobasis.shape[0]
+    for c in range(out.shape[0]):
+        for l in range(size):
+            for j in range(rows.size):
+                out[c, rows[j]] += cobasis[l, j] * sums[c * size + l, j]
+
+
+@jit()
+def log_sums(X_s, log_weights, X_t, skip, start, stop, form, out):
+    """Logarithm of the sum of one channel at targets start..stop-1, by all pairs.
+
+    X_t : (d, m); skip : (m,) int64, a source to leave out or -1; form : as above, and
+    (1,) the power of |u| in the exponent; out : (m,), -inf for sums <= 0.
+    """
+    widths, rates, waves, sizes, coef, powers = form
+    d, n = X_s.shape
+    exponents = np.empty(n)
+    for j in range(start, stop):
+        largest = -np.inf
+        for i in range(n):
+            exponent = log_weights[i]
+            for k in range(d):
+                v = abs(X_t[k, j] - X_s[k, i]) / widths[k]
+                exponent -= rates[k] * (v if powers[0] == 1.0 else v * v)
+            exponents[i] = exponent if i != skip[j] else -np.inf
+            largest = max(largest, exponents[i])
+        # Far out a power of |u| is worth less than a change of the exponent by 40, so
+        # that a term 745 below the largest exponent is none even with it.
+        total = 0.0
+        if largest > -np.inf:
+            for i in range(n):
+                if exponents[i] - largest > -_LARGEST:
+                    size = exponents[i] - largest
+                    sign = 1.0
+                    for k in range(d):
+                        u = (X_t[k, j] - X_s[k, i]) / widths[k]
+                        value = _polynomial(u, waves[k], sizes[k], coef[k])
+                        sign *= np.sign(value)
+                        size += math.log(abs(value)) if value != 0.0 else 0.0
+                    total += sign * math.exp(size)
+        out[j] = largest + math.log(total) if total > 0.0 else -np.inf
+
+
+@jit()
+def _polynomial(u, wave, size, coef):
+    """Evaluate a function without its decay; |u| is cut off where powers overflow."""
+    side = 0 if u >= 0.0 else 1
+    v = min(abs(u), 1e25)
+    value = 0.0
+    if wave == 0.0:
+        for l in range(size - 1, -1, -1):
+            value = value * v + coef[side, l]
+        return value
+    cosine, sine = math.cos(wave * v), math.sin(wave * v)
+    for l in range(size - 2, -1, -2):
+        value = value * v + coef[side, l] * cosine + coef[side, l + 1] * sine
+    return value

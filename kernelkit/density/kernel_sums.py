@@ -1,4 +1,8 @@
-"""Choose the algorithm for sums of product kernels and run it in tasks."""
+"""Choose the algorithm for sums of product kernels and run it in tasks.
+
+Tasks depend on shapes and numbers only, not on the threads, and their sums are added in
+a fixed order.
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,27 +12,67 @@ import numpy as np
 import numpy.typing as npt
 
 from kernelkit import _parallel
-from kernelkit.density.kernels1d import Compact, Exponential, Function1D
+from kernelkit import _validation as check
+from kernelkit.density import _jit_exponential as tree
+from kernelkit.density import _jit_grid as grid
+from kernelkit.density import _jit_window as window
+from kernelkit.density._jit_sort import argsort_keys, invert_order
+from kernelkit.density.kernels1d import Compact, Exponential, Function1D, Gaussian
+from kernelkit.density.ranks import sort_keys
 
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
+Functions = Sequence[Function1D]
+_Form = tuple[Array, ...]
 
 ALGORITHMS = ("tree", "window", "brute")
 
+# Rows (2 n m / (n + m)) up to which comparing all pairs is faster than a split, by the
+# number of features; the first entry is the length of the blocks of a sweep. Measured
+# at 1e5 rows, and flat around the optimum.
+_LIMIT = np.array([128, 32, 256, 1024, 2048, 8192, 16384, 32768])
+_TASK = 16384  # rows from which a problem is split into tasks
+_TOP_LEVELS = 3  # splits that make tasks
+_TILES = 16  # tiles of targets in a task of pairs
+_STRIPS = 4  # strips of targets in a task of windows
+_BLOCKS = 4  # tasks that meet in blocks
+_UNDERFLOW = 1e-280  # of the largest weight: smaller sums may have lost terms
 
-def choose(
-    algorithm: str, n_sources: int, n_targets: int, functions: Sequence[Function1D]
-) -> str:
-    if algorithm == "auto":
-        return "brute"
-    return algorithm
+
+def choose(algorithm: str, n_sources: int, n_targets: int, functions: Functions) -> str:
+    """Resolve "auto"; refuse what the functions do not allow.
+
+    Raises
+    ------
+    ValueError
+        If the kernel does not fit the algorithm.
+    """
+    if algorithm == "tree" and not _are(functions, Exponential):
+        raise ValueError(
+            "algorithm='tree' needs a kernel that decays exponentially, such as "
+            "'laplacian' or 'matern52': use 'auto'."
+        )
+    if algorithm == "window" and not _are(functions, Compact):
+        raise ValueError(
+            "algorithm='window' needs a kernel that is zero far out, such as "
+            "'epanechnikov': use 'auto'."
+        )
+    if algorithm != "auto":
+        return algorithm
+    if _are(functions, Compact):
+        return "window"
+    if _are(functions, Exponential):
+        pairs = n_sources * n_targets
+        few = _limits(len(functions))[-1] * (n_sources + n_targets) // 2
+        return "brute" if pairs <= few else "tree"
+    return "brute"
 
 
 def kernel_sums(
     X: Array,
     weights: Array,
     queries: Array | None,
-    functions: Sequence[Function1D],
+    functions: Functions,
     bandwidth: Array,
     *,
     algorithm: str,
@@ -47,7 +91,7 @@ def kernel_sums(
     queries : ndarray of shape (n_queries, n_features) or None
         None stands for the sources, each without its own term.
     functions : sequence of n_features functions
-        The functions kappa.
+        The functions kappa, all of one kind.
     bandwidth : ndarray of shape (n_features,)
         h > 0, in the unit of the feature.
     algorithm : str
@@ -58,26 +102,23 @@ def kernel_sums(
     Returns
     -------
     sums : ndarray of shape (n_channels, n_queries)
+        Each with an error relative to the sum of the sizes of its terms.
     """
-    Q = X if queries is None else queries
-    out = np.empty((len(weights), len(Q)))
-    for start in range(0, len(Q), 256):
-        part = slice(start, start + 256)
-        product = np.ones((len(Q[part]), len(X)))
-        for k, function in enumerate(functions):
-            product *= function((Q[part, k, None] - X[:, k]) / bandwidth[k])
-        if queries is None:
-            rows = np.arange(start, start + len(product))
-            product[rows - start, rows] = 0.0
-        out[:, part] = weights @ product.T
-    return out
+    n_queries = len(X) if queries is None else len(queries)
+    algorithm = choose(algorithm, len(X), n_queries, functions)
+    weights = np.ascontiguousarray(weights)
+    if algorithm == "tree":
+        return _tree_sums(X, weights, queries, _exponential(functions, bandwidth), run)
+    if algorithm == "window" and not any(f.tail.any() for f in functions):
+        return _window_sums(X, weights, queries, functions, bandwidth, run)
+    return _pair_sums(X, weights, queries, functions, bandwidth, run)
 
 
 def log_kernel_sums(
     X: Array,
     weights: Array,
     queries: Array | None,
-    functions: Sequence[Function1D],
+    functions: Functions,
     bandwidth: Array,
     *,
     leave_out: bool = True,
@@ -86,23 +127,342 @@ def log_kernel_sums(
 ) -> Values:
     """Logarithm of the sum of one channel, of shape (n_queries,), without underflow.
 
-    Takes what `kernel_sums` takes, but weights of shape (n_sources,), >= 0. -inf stands
-    for sums that are not positive.
+    Takes what `kernel_sums` takes, but weights of shape (n_sources,), >= 0, and whether
+    to leave a source's own term out. -inf stands for sums that are not positive.
     """
     sums = kernel_sums(
         X, weights[None], queries, functions, bandwidth, algorithm=algorithm, run=run
     )[0]
-    if queries is None and not leave_out:
+    own = queries is None
+    if own and not leave_out:
         sums += weights * math.prod(float(f(np.zeros(()))) for f in functions)
     with np.errstate(divide="ignore"):
-        return np.log(np.maximum(sums, 0.0))
+        logs = np.log(np.maximum(sums, 0.0))
+    faint = np.flatnonzero(np.abs(sums) < _UNDERFLOW * weights.max())
+    if not faint.size or _are(functions, Compact):
+        return logs
+    X_s = np.ascontiguousarray(X.T)
+    X_t = np.ascontiguousarray((X if own else queries)[faint].T)
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(weights)
+    skip = faint if own and leave_out else np.full(faint.size, -1)
+    out = np.empty(faint.size)
+    form = _log_form(functions, bandwidth)
+    run(
+        (tree.log_sums, (X_s, log_weights, X_t, skip, start, stop, form, out))
+        for start, stop in _cuts(faint.size, window.TILE)
+    )
+    logs[faint] = out
+    return logs
+
+
+def _are(functions: Functions, kind: type) -> bool:
+    return all(isinstance(function, kind) for function in functions)
+
+
+def _limits(n_features: int) -> Array:
+    """Limits for 0 to n_features features; beyond the table, all pairs."""
+    unlimited = np.full(max(n_features + 1 - _LIMIT.size, 0), 2**31)
+    return np.concatenate([_LIMIT, unlimited])[: n_features + 1]
+
+
+def _cuts(n: int, length: int) -> list[tuple[int, int]]:
+    return [(start, min(start + length, n)) for start in range(0, n, length)]
+
+
+def _exponential(functions: Functions, bandwidth: Array) -> _Form:
+    """Put functions into the form of the loops."""
+    flat = [
+        f.coef.reshape(2, -1) if f.frequency else f.coef[:, :, 0] for f in functions
+    ]
+    sizes = np.array([coef.shape[1] for coef in flat])
+    coef = np.zeros((len(flat), 2, sizes.max()))
+    for k, part in enumerate(flat):
+        coef[k, :, : sizes[k]] = part
+    rates = np.array([f.rate for f in functions])
+    frequencies = np.array([f.frequency for f in functions])
+    return np.array(bandwidth), rates, frequencies, sizes, coef
+
+
+def _log_form(functions: Functions, bandwidth: Array) -> _Form:
+    """Write Gaussians as exponentials of squares; see `tree.log_sums`."""
+    if _are(functions, Exponential):
+        return (*_exponential(functions, bandwidth), np.array([1.0]))
+    coef = np.array([[[f.factor]] * 2 for f in functions])
+    scales = np.array([_SQRT2 * f.scale for f in functions])
+    ones = np.ones(len(functions), dtype=np.int64)
+    return (bandwidth * scales, 1.0 * ones, 0.0 * ones, ones, coef, np.array([2.0]))
+
+
+_SQRT2 = math.sqrt(2.0)
+
+
+def _sorted_rows(X: Array, run: _parallel.Run) -> tuple[Array, Array, Array]:
+    """Put rows into the order of the first feature.
+
+    Returns that order (n,), the rows (d, n) in it, and the positions in ascending order
+    of each feature (d, n); both int32.
+    """
+    n, d = X.shape
+    orders = np.empty((d, n), dtype=np.int32)
+    rows = np.empty((d, n))
+    places = np.empty(n, dtype=np.int32)
+
+    def sort(k: int) -> None:
+        orders[k] = argsort_keys(sort_keys(X[:, k]))
+
+    run((sort, (k,)) for k in range(d))
+    order = orders[0].copy()
+    invert_order(order, places)
+
+    def lay_out(k: int) -> None:
+        np.take(np.ascontiguousarray(X[:, k]), order, out=rows[k], mode="clip")
+        orders[k] = places[orders[k]]
+
+    run((lay_out, (k,)) for k in range(d))
+    return order, rows, orders
+
+
+def _tree_sums(
+    X: Array, weights: Array, queries: Array | None, form: _Form, run: _parallel.Run
+) -> Values:
+    own = queries is None
+    order_s, X_s, orders_s = _sorted_rows(X, run)
+    order_t, X_t, orders_t = order_s, X_s, orders_s
+    if queries is not None:
+        order_t, X_t, orders_t = _sorted_rows(queries, run)
+    d, m = X_t.shape
+    heavy = np.take(weights, order_s, axis=1)
+    limit = _limits(d)
+    rows = np.arange(m, dtype=np.int32)
+    whole = (d, own, X_s, heavy, orders_s, X_t, orders_t, rows, np.ones((1, m)))
+    out = np.zeros((len(weights), m))
+    if d == 1:
+        parts = [(rows, (_pass, (tree.scan, reverse, whole, form))) for reverse in _SIDES]
+    elif d == 2 and not tree.is_small(whole, limit):
+        parts = _sweep_tasks(whole, form, limit, run)
+    else:
+        parts = [
+            (problem[7], (_solve, (problem, form, limit)))
+            for problem in _open(whole, form, limit, run)
+        ]
+    results = run([task for _, task in parts])
+    for (part, _), sums in zip(parts, results, strict=True):
+        if part is rows:
+            out += sums
+        else:
+            tree.add_columns(out, part, sums)
+    sums = np.empty_like(out)
+    sums[:, order_t] = out
+    return sums
+
+
+_SIDES = (False, True)
+
+
+def _pass(loop: Any, reverse: bool, whole: Any, form: _Form, *tables: Any) -> Values:
+    _, own, X_s, weights, _, X_t, *_ = whole
+    sums = np.zeros((len(weights), X_t.shape[1]))
+    if tables:
+        bases_s, bases_t, blocks = tables
+        loop(own, reverse, X_s, weights, bases_s, X_t, bases_t, blocks, form, sums)
+    else:
+        loop(own, reverse, X_s, weights, X_t, form, sums)
+    return sums
+
+
+def _sweep_tasks(
+    whole: Any, form: _Form, limit: Array, run: _parallel.Run
+) -> list[tuple[Array, _parallel.Task]]:
+    """Two features: sweep up and down, and meet in blocks."""
+    _, own, X_s, weights, orders_s, X_t, orders_t, rows, _ = whole
+    blocks = tree.cut_blocks(own, X_s, orders_s, X_t, orders_t, limit[0])
+    bases_s, bases_t = run(
+        (tree.edge_bases, (X, blocks[1 + is_target], blocks[0], form, is_target))
+        for is_target, X in ((False, X_s), (True, X_t))
+    )
+    tables = bases_s, bases_t, blocks
+    parts = [
+        (rows, (_pass, (tree.sweep, reverse, whole, form, *tables)))
+        for reverse in _SIDES
+    ]
+    n_blocks = len(blocks[3]) - 1
+
+    def meet(first: int, last: int) -> Values:
+        sums = np.zeros((len(weights), rows.size))
+        tree.meet_in_blocks(
+            own, X_s, weights, orders_s, X_t, orders_t, blocks, first, last, form, sums
+        )
+        return sums
+
+    return parts + [
+        (rows, (meet, cut)) for cut in _cuts(n_blocks, -(-n_blocks // _BLOCKS))
+    ]
+
+
+def _open(whole: Any, form: _Form, limit: Array, run: _parallel.Run) -> list[Any]:
+    """Split large problems of three or more features, level by level."""
+    problems = [whole]
+    for _ in range(_TOP_LEVELS):
+        families = run((_split, (problem, form, limit)) for problem in problems)
+        problems = [child for family in families for child in family]
+    return problems
+
+
+def _split(problem: Any, form: _Form, limit: Array) -> Sequence[Any]:
+    n_features, n, m = problem[0], problem[2].shape[1], problem[5].shape[1]
+    if not (n and m):
+        return []
+    is_large = 2 * n * m > _TASK * (n + m)
+    if n_features > 2 and is_large and not tree.is_small(problem, limit):
+        parts: Sequence[Any] = tree.split(problem, form)
+        return parts
+    return [problem]
+
+
+def _solve(problem: Any, form: _Form, limit: Array) -> Values:
+    weights, cobasis = problem[3], problem[8]
+    m = cobasis.shape[1]
+    alone = (*problem[:7], np.arange(m, dtype=np.int32), cobasis)
+    sums = np.zeros((len(weights) // len(cobasis), m))
+    tree.solve(alone, form, limit, sums)
+    return sums
+
+
+def _pair_sums(
+    X: Array,
+    weights: Array,
+    queries: Array | None,
+    functions: Functions,
+    bandwidth: Array,
+    run: _parallel.Run,
+) -> Values:
+    """Visit all pairs."""
+    own = queries is None
+    X_s = np.ascontiguousarray(X.T)
+    X_t = X_s if queries is None else np.ascontiguousarray(queries.T)
+    d, n = X_s.shape
+    m = X_t.shape[1]
+    out = np.zeros((len(weights), m))
+    if _are(functions, Exponential):
+        form = _exponential(functions, bandwidth)
+
+        def meet(start: int, stop: int) -> None:
+            tree.brute(d, own, X_s, 0, n, weights, X_t, start, stop, form, out)
+
+        tile = tree.TILE
+    elif _are(functions, Gaussian):
+        scales = np.array([f.scale for f in functions])
+        factors = np.array([f.factor for f in functions])
+        powers = np.array([f.power for f in functions])
+        form = (scales, factors, powers)
+
+        def meet(start: int, stop: int) -> None:
+            window.gaussian_pairs(
+                own, X_s, weights, X_t, start, stop, bandwidth, form, out
+            )
+
+        tile = window.TILE
+    else:
+        form = _compact(functions)
+        same = np.arange(m)
+
+        def meet(start: int, stop: int) -> None:
+            window.compact_pairs(
+                own, X_s, 0, n, weights, X_t, start, stop, same, bandwidth, form, out
+            )
+
+        tile = window.TILE
+    run((meet, cut) for cut in _cuts(m, tile))
+    return out
+
+
+def _compact(functions: Functions) -> _Form:
+    breaks = np.array([f.breaks for f in functions])
+    coef = _pad([f.coef for f in functions])
+    return breaks, coef, np.array([f.tail for f in functions])
+
+
+def _pad(blocks: Sequence[Array]) -> Array:
+    """Stack coefficients, with zeros for the highest powers that some lack."""
+    longest = max(block.shape[-1] for block in blocks)
+    return np.array(
+        [
+            np.pad(block, [(0, 0), (0, 0), (0, longest - block.shape[-1])])
+            for block in blocks
+        ]
+    )
+
+
+def _window_sums(
+    X: Array,
+    weights: Array,
+    queries: Array | None,
+    functions: Functions,
+    bandwidth: Array,
+    run: _parallel.Run,
+) -> Values:
+    """Visit the pairs within reach, found by the two features that tell most."""
+    own = queries is None
+    Q = X if queries is None else queries
+    reach = np.array([f.breaks[-1] for f in functions]) * bandwidth
+    low, high = np.quantile(X, [0.05, 0.95], axis=0, method="inverted_cdf")
+    share = reach / np.maximum(high - low, reach)
+    axes = np.argsort(share, kind="stable")[:2]
+    axes = axes if axes.size == 2 else np.array([0, 0])
+    length = int(max(256, share[axes[0]] * len(X) / 2))
+    order_s, X_s, strips_s = _strips(X, axes, length)
+    order_t, X_t, strips_t = order_s, X_s, strips_s
+    if not own:
+        order_t, X_t, strips_t = _strips(Q, axes, length)
+    heavy = np.take(weights, order_s, axis=1)
+    sums = np.zeros((len(weights), len(Q)))
+    same = np.arange(len(Q))
+    form = _compact(functions)
+    run(
+        (
+            window.window_sums,
+            (
+                own,
+                X_s,
+                strips_s,
+                heavy,
+                X_t,
+                strips_t,
+                first,
+                last,
+                same,
+                reach,
+                (int(axes[0]), int(axes[1])),
+                bandwidth,
+                form,
+                sums,
+            ),
+        )
+        for first, last in _cuts(strips_t.size - 1, _STRIPS)
+    )
+    out = np.empty_like(sums)
+    out[:, order_t] = sums
+    return out
+
+
+def _strips(X: Array, axes: Array, length: int) -> tuple[Array, Array, Array]:
+    """Sort rows by a feature, cut them into strips, and sort these by another."""
+    order = np.argsort(X[:, axes[0]], kind="stable")
+    n = order.size
+    starts = np.append(np.arange(0, n, length), n)
+    if axes[0] != axes[1]:
+        for start, stop in zip(starts, starts[1:], strict=False):
+            part = order[start:stop]
+            order[start:stop] = part[np.argsort(X[part, axes[1]], kind="stable")]
+    return order, np.ascontiguousarray(X[order].T), starts
 
 
 def grid_sums(
     X: Array,
     weights: Array,
     axes: Sequence[Array],
-    functions: Sequence[Function1D],
+    functions: Functions,
     bandwidth: Array,
     *,
     run: _parallel.Run,
@@ -111,14 +471,59 @@ def grid_sums(
 
     Takes what `kernel_sums` takes, but weights of shape (n_sources,), and the ascending
     nodes of each axis.
+
+    Raises
+    ------
+    MemoryError
+        If the sums at the nodes do not fit in memory.
     """
-    mesh = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    return kernel_sums(
-        X,
-        weights[None],
-        mesh.reshape(-1, len(axes)),
-        functions,
-        bandwidth,
-        algorithm="brute",
-        run=run,
-    ).reshape(mesh.shape[:-1])
+    shape = tuple(map(len, axes))
+    n_nodes = math.prod(shape)
+    X = np.ascontiguousarray(X.T)
+    nodes = np.concatenate(axes)
+    firsts = np.cumsum([0, *shape])
+    if not _are(functions, Exponential):
+        check.memory(8 * n_nodes, _REMEDY)
+        out = np.zeros(n_nodes)
+        compact = _are(functions, Compact)
+        form = _compact(functions) if compact else _gaussian_grid(functions)
+        tasks = _cuts(shape[0], -(-shape[0] // _SLABS))
+        run(
+            (
+                grid.spread,
+                (X, weights, nodes, firsts, *cut, bandwidth, compact, form, out),
+            )
+            for cut in tasks
+        )
+        return out.reshape(shape)
+    form = _exponential(functions, bandwidth)
+    widths, rates, waves, sizes, coef = form
+    n_entries = n_nodes * math.prod((2 * sizes).tolist())
+    check.memory(2 * 8 * n_entries, _REMEDY)
+    table = np.zeros(n_entries)
+    grid.deposit(X, weights, nodes, firsts, form, table)
+    n_rows = 1
+    for k, axis in enumerate(axes):
+        cube = table.reshape(n_rows, axis.size, 2, sizes[k], -1)
+        out = np.empty((n_rows, axis.size, cube.shape[-1]))
+        side = np.ascontiguousarray(coef[k, :, : sizes[k]])
+        run(
+            (
+                grid.carry,
+                (cube, *cut, axis, widths[k], rates[k], waves[k], side, out),
+            )
+            for cut in _cuts(n_rows, -(-n_rows // _SLABS))
+        )
+        table = out.ravel()
+        n_rows *= axis.size
+    return table.reshape(shape)
+
+
+def _gaussian_grid(functions: Functions) -> _Form:
+    scales = np.array([[f.scale] for f in functions])
+    factors = np.array([[[[f.factor]]] for f in functions])
+    return scales, factors, np.zeros((len(functions), 2))
+
+
+_SLABS = 8  # tasks of a grid
+_REMEDY = "give fewer nodes per axis"

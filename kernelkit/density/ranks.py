@@ -95,7 +95,7 @@ def _check_size(X: Array) -> None:
 
 
 def _rank(values: Array, column: Array, places: Array) -> None:
-    order = argsort_keys(_sort_keys(values))
+    order = argsort_keys(sort_keys(values))
     np.take(values, order, out=column, mode="clip")
     invert_order(order, places)
 
@@ -113,12 +113,12 @@ def _threshold(column: Array, queries: Array, thresholds: Array) -> None:
         thresholds[:] = count_not_above(column, queries)
         return
     floors, below_all = _floor(queries, column.dtype)
-    keys = _sort_keys(floors)
-    count_by_merge(_sort_keys(column), keys, argsort_keys(keys), thresholds)
+    keys = sort_keys(floors)
+    count_by_merge(sort_keys(column), keys, argsort_keys(keys), thresholds)
     thresholds[below_all] = 0
 
 
-def _sort_keys(values: Array) -> Array:
+def sort_keys(values: Array) -> Array:
     """Map numbers to uint64 in the same order; -0.0 and 0.0 to the same."""
     if values.dtype.kind == "f":
         bits = (values.astype(np.float64) + 0.0).view(np.int64)
