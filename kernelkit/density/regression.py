@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 
 from kernelkit import _parallel
@@ -361,7 +362,7 @@ def least_squares(
     """
     shares = rows.weights / rows.weights.sum()
     variance = shares @ np.square(rows.targets - shares @ rows.targets)
-    variance[variance == 0.0] = 1.0
+    variance[variance < 1e-290] = 1.0  # the quotient may overflow
 
     def objective(bandwidth: Array) -> float:
         values = estimate(
@@ -487,16 +488,26 @@ def _estimate_far(
     *,
     run: _parallel.Run,
 ) -> Values:
-    """Estimate at queries where the kernels sum to nothing, in blocks of all pairs."""
+    """Estimate at queries where the kernels sum to nothing, in blocks."""
+    Q = (rows.X if queries is None else queries)[chosen]
+    own = chosen if queries is None else None
+    if isinstance(kernel.density, Compact):
+        return _nearest_means(rows, Q, own, bandwidth, run=run)
     n_pairs = len(rows.X) * (rows.X.shape[1] if order == 1 else 1)
     n_block = max(1, _CELLS // n_pairs)
     tasks = []
-    for start in range(0, len(chosen), n_block):
-        block = chosen[start : start + n_block]
-        Q = (rows.X if queries is None else queries)[block]
-        own = block if queries is None else None
-        tasks.append((_far_block, (rows, Q, own, kernel.density, order, bandwidth)))
-    return np.vstack(run(tasks))
+    for start in range(0, len(Q), n_block):
+        part = slice(start, start + n_block)
+        ids = None if own is None else own[part]
+        tasks.append(
+            (_far_block, (rows, Q[part], ids, kernel.density, order, bandwidth))
+        )
+    values = np.vstack(run(tasks))
+    is_lost = np.isnan(values[:, 0])
+    if is_lost.any():
+        ids = None if own is None else own[is_lost]
+        values[is_lost] = _nearest_means(rows, Q[is_lost], ids, bandwidth, run=run)
+    return values
 
 
 def _far_block(
@@ -507,27 +518,22 @@ def _far_block(
     order: int,
     bandwidth: Array,
 ) -> Values:
-    """Estimate with shares of the rows that come from logarithms, or the nearest."""
+    """Estimate with shares that come from logarithms; NaN where these are -inf."""
     X, d = rows.X, rows.X.shape[1]
     with np.errstate(divide="ignore", over="ignore"):
-        if isinstance(density, Compact):
-            logs = np.full((len(queries), len(X)), -np.inf)
-        else:
-            logs = np.log(rows.weights)[None].repeat(len(queries), axis=0)
-            for k in range(d):
-                u = (queries[:, k, None] - X[:, k]) / bandwidth[k]
-                logs += _log_kernel(density, u)
+        logs = np.log(rows.weights)[None].repeat(len(queries), axis=0)
+        for k in range(d):
+            logs += _log_kernel(density, (queries[:, k, None] - X[:, k]) / bandwidth[k])
         if own is not None:
             logs[np.arange(len(own)), own] = -np.inf
         top = logs.max(axis=1, keepdims=True)
         is_lost = np.isneginf(top[:, 0])
-        shares = np.exp(logs - np.where(is_lost[:, None], 0.0, top))
-        if is_lost.any():
-            shares[is_lost] = _nearest(
-                rows, queries[is_lost], None if own is None else own[is_lost], bandwidth
-            )
+        top[is_lost] = 0.0
+        shares = np.exp(logs - top)
+        shares[is_lost] = 1.0
         shares /= shares.sum(axis=1, keepdims=True)
         values = shares @ rows.targets
+        values[is_lost] = np.nan
         if order == 0 or is_lost.all():
             return values
         # Beside a row that counts, numbers are small where shares are not 0.
@@ -538,7 +544,6 @@ def _far_block(
         steps -= mean[:, None]
         spread = np.einsum("qn,qnk,qnl->qkl", shares, steps, steps)
         cross = np.einsum("qn,qnk,nj->qkj", shares, steps, rows.targets)
-        spread[is_lost] = 0.0
         distance = (queries - center) / bandwidth - mean
         distance = distance.clip(-1e140, 1e140)
         return _line_at_0(values, distance, spread, -cross)
@@ -558,18 +563,49 @@ def _log_kernel(density: Function1D, u: Array) -> Values:
     )
 
 
-def _nearest(
-    rows: _Rows, queries: Array, own: Array | None, bandwidth: Array
+def _nearest_means(
+    rows: _Rows,
+    queries: Array,
+    own: Array | None,
+    bandwidth: Array,
+    *,
+    run: _parallel.Run,
 ) -> Values:
-    """Weigh the rows at the least scaled L1 distance, the others 0."""
+    """Average over the rows at the least scaled L1 distance, without the own one."""
     d = rows.X.shape[1]
-    shrink = 0.5 ** (2 + d.bit_length())  # no sum of differences overflows
-    distances = np.zeros((len(queries), len(rows.X)))
-    for k, factor in enumerate(bandwidth.min() / bandwidth):
-        steps = shrink * queries[:, k, None] - shrink * rows.X[:, k]
-        distances += np.abs(steps) * factor
-    if own is not None:
-        distances[np.arange(len(own)), own] = np.inf
-    # Rounding may not tell apart what is as near.
-    is_nearest = distances <= _AS_NEAR * distances.min(axis=1, keepdims=True)
-    return is_nearest * rows.weights
+    factors = bandwidth.min() / bandwidth  # sums of the scaled differences are finite
+    factors *= 0.5 ** (2 + d.bit_length())
+    X, Q = rows.X * factors, queries * factors
+    tree = cKDTree(X)
+    rounding = 16.0 * d * np.finfo(np.float64).eps
+
+    def average(part: slice) -> Values:
+        if own is None:
+            least, _ = tree.query(Q[part], p=1)
+        else:
+            (least, second), (first, _) = (
+                pair.T for pair in tree.query(Q[part], 2, p=1)
+            )
+            least = np.where(first == own[part], second, least)
+        size = np.abs(X).max() + np.abs(Q[part]).max(axis=1)
+        radius = 1.001 * least + rounding * size
+        near = tree.query_ball_point(Q[part], radius, p=1)
+        counts = [len(ids) for ids in near]
+        ids = np.concatenate(near).astype(np.intp)
+        places = np.repeat(np.arange(len(counts)), counts)
+        starts = np.cumsum(counts) - counts
+        # Differences come before factors, which would round large offsets.
+        steps = 0.25 * queries[part][places] - 0.25 * rows.X[ids]
+        distances = np.abs(steps) @ (4.0 * factors)
+        if own is not None:
+            distances[ids == own[part][places]] = np.inf
+        # Rounding may not tell apart what is as near.
+        bounds = _AS_NEAR * np.minimum.reduceat(distances, starts)
+        weights = rows.weights[ids] * (distances <= bounds[places])
+        totals = np.add.reduceat(weights, starts)
+        sums = np.add.reduceat(weights[:, None] * rows.targets[ids], starts)
+        return sums / totals[:, None]
+
+    n_block = 256
+    parts = [slice(i, i + n_block) for i in range(0, len(Q), n_block)]
+    return np.vstack(run((average, (part,)) for part in parts))

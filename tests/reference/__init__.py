@@ -3,9 +3,11 @@
 import math
 
 import numpy as np
+from discovery import labels
 
 from reference import smoothing
 from reference.dominance import dominated_weight
+from reference.regression import regress
 
 RTOL = 1e-13  # tells any two shares of few rows apart
 WIDTH_RTOL = 1e-13  # of a bandwidth that a rule chose
@@ -51,6 +53,26 @@ def _smooth_cdf(model, X, queries, weights=None):
     )
 
 
+def _prediction(model, X, queries, weights=None):
+    """Allow rounding of the bandwidth, and of the distance of a far query."""
+    if weights is not None:
+        weights = np.divide(weights, np.max(weights))
+    y, h = labels(X).astype(float), model.bandwidth_
+    values = [
+        regress(X, queries, y, weights, kernel=model.kernel, bandwidth=factor * h)
+        for factor in (1.0 - WIDTH_RTOL, 1.0, 1.0 + WIDTH_RTOL)
+    ]
+    exponent = smoothing.scaled_distance(X, queries, h)
+    if model.kernel == "gaussian":
+        exponent = exponent**2
+    error = 1e-10 + 8.0 * smoothing.EPS * exponent
+    if model.kernel == "silverman":  # whose sums may cancel, and which ones is chance
+        logs, sizes = smoothing.log_density(X, queries, "silverman", h, weights)
+        error = error * np.exp(np.minimum(2 * (sizes - logs), 700))
+        error[error > 1e-3] = np.inf
+    return np.min(values, axis=0) - error, np.max(values, axis=0) + error
+
+
 def _bandwidth(model, X, weights):
     """Compute the default by its formula; others are tested on their own."""
     if model.bandwidth == "normal_reference":
@@ -61,6 +83,7 @@ def _bandwidth(model, X, weights):
 TWINS = {
     "MultivariateECDF": {"predict": _cdf, "cdf": _cdf, "survival": _survival},
     "ProductKernelDensity": {"score_samples": _log_density, "cdf": _smooth_cdf},
+    "ProductKernelRegressor": {"predict": _prediction},
 }
 """``{class name: {method: twin}}``, one for every estimator.
 

@@ -51,11 +51,12 @@ def regress(
 
 
 def _at(query, X, y, weights, kernel, bandwidth, order):
-    U = (query - X) / bandwidth
+    U = (query.astype(np.longdouble) - X) / bandwidth  # beyond the largest float
     shares, is_in_reach = _shares(U, weights, kernel)
     mean = _mean(shares, y)
     if order == 0 or not is_in_reach:
         return mean
+    U = U.astype(float)
     center = _mean(shares, U)
     root = np.sqrt(shares / math.fsum(shares))[:, None]
     targets = y.reshape(len(y), -1) - mean
@@ -79,8 +80,10 @@ def _shares(U, weights, kernel):
     logs, factors = logs.sum(axis=1) + np.log(weights), factors.prod(axis=1)
     if (factors != 0).any():
         largest = logs[factors != 0].max()
-        shares = (np.exp(logs - largest) * factors).astype(float)
-        is_large = largest + math.log(np.abs(shares).sum()) > math.log(1e-280)
+        shares = np.exp(logs - largest) * factors
+        size = np.abs(shares).sum()
+        is_large = largest + np.log(size) > math.log(1e-280)
+        shares = (shares / size).astype(float)
         if kernel != "silverman" or (is_large and math.fsum(shares) > 0):
             return shares, True
         return np.exp(logs - largest).astype(float), True

@@ -204,7 +204,7 @@ def log_density_bounds(X, queries, kernel, bandwidth, weights=None, **options):
         )
         error = np.full(logs.shape, np.longdouble(rtol))
         if kernel == "silverman":  # whose waves a wrong bandwidth shifts
-            error += width_rtol * _distance(X, queries, bandwidth)
+            error += width_rtol * scaled_distance(X, queries, bandwidth)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(np.isneginf(sizes), 0, np.exp(logs - sizes))
             shift = np.log(np.maximum(ratio - error, 0))
@@ -264,7 +264,8 @@ def _shares(weights, n_rows):
     return _wide(weights / weights.max())
 
 
-def _distance(X, queries, bandwidth):
+def scaled_distance(X, queries, bandwidth):
+    """Sum |q - x| / h over features, for the farthest row of each query."""
     steps = (_wide(queries)[:, None] - _wide(X)) / _wide(bandwidth)
     return np.abs(steps).sum(axis=2).max(axis=1)
 
