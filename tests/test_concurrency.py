@@ -9,7 +9,15 @@ import joblib
 import numba
 import numpy as np
 import pytest
-from discovery import ESTIMATORS, assert_same_bits, labels, new, outputs
+from discovery import (
+    ESTIMATORS,
+    assert_same_bits,
+    labels,
+    new,
+    outputs,
+    quick,
+    sums_kernels,
+)
 from workers import fit_and_ask, fit_to_memmap, threads_used
 
 RNG = np.random.default_rng(0)
@@ -18,19 +26,28 @@ Y = labels(X)
 WEIGHTS = RNG.uniform(size=len(X))
 QUERIES = RNG.normal(size=(10_000, 3)).round(2)
 
+
+def problem(Estimator):
+    """Take rows, weights and queries enough for several tasks."""
+    part = slice(4_000 if sums_kernels(Estimator) else None)
+    return X[part], WEIGHTS[part], QUERIES[part]
+
+
 each_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
 
 
 @pytest.mark.parametrize(
     "Estimator", [E for E in ESTIMATORS if "n_jobs" in new(E).get_params()]
 )
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["counts", "weights"])
-def test_number_of_threads_does_not_matter(Estimator, weights):
+@pytest.mark.parametrize("weighted", [False, True], ids=["counts", "weights"])
+def test_number_of_threads_does_not_matter(Estimator, weighted):
     """Seen red with sums added in the order in which tasks end."""
-    expected = fit_and_ask(new(Estimator), X, QUERIES, weights)
+    rows, weights, queries = problem(Estimator)
+    weights = weights if weighted else None
+    expected = fit_and_ask(quick(Estimator), rows, queries, weights)
 
     for n_jobs in (1, 2, 4, -1):
-        got = fit_and_ask(new(Estimator, n_jobs=n_jobs), X, QUERIES, weights)
+        got = fit_and_ask(quick(Estimator, n_jobs=n_jobs), rows, queries, weights)
 
         assert_same_bits(got, expected)
 
@@ -74,12 +91,13 @@ def test_threads_fit_at_once(Estimator):
 @pytest.mark.filterwarnings("ignore:Using fork:RuntimeWarning")  # from polars
 def test_processes_agree(Estimator, method):
     """Seen red with a fitted attribute that does not pickle."""
-    model = new(Estimator).fit(X, Y)
-    expected = outputs(model, QUERIES)
+    rows, _, queries = problem(Estimator)
+    model = quick(Estimator).fit(rows, labels(rows))
+    expected = outputs(model, queries)
 
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
-        of_model = pool.submit(outputs, model, QUERIES).result()
-        of_fit = pool.submit(fit_and_ask, new(Estimator), X, QUERIES).result()
+        of_model = pool.submit(outputs, model, queries).result()
+        of_fit = pool.submit(fit_and_ask, quick(Estimator), rows, queries).result()
 
     assert_same_bits(of_model, expected)
     assert_same_bits(of_fit, expected)
@@ -88,13 +106,13 @@ def test_processes_agree(Estimator, method):
 @each_estimator
 def test_joblib_memmaps_large_input(Estimator):
     """Seen red with weights multiplied into the input."""
-    large = np.sort(RNG.normal(size=(300, 500)), axis=0)  # 1.2 MB in few rows
+    large = np.sort(RNG.normal(size=(100, 150)), axis=0)  # 120 kB in few rows
 
-    [got] = joblib.Parallel(n_jobs=2)(
-        [joblib.delayed(fit_to_memmap)(new(Estimator), large)]
+    [got] = joblib.Parallel(n_jobs=2, max_nbytes="100K")(
+        [joblib.delayed(fit_to_memmap)(quick(Estimator), large)]
     )
 
-    assert_same_bits(got, fit_and_ask(new(Estimator), large, large))
+    assert_same_bits(got, fit_and_ask(quick(Estimator), large, large))
 
 
 def test_tasks_run_on_threads():

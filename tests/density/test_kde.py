@@ -233,6 +233,19 @@ class TestTwin:
 
                 assert ((low <= got) & (got <= high)).all()
 
+    @pytest.mark.parametrize("kernel", ["matern52", "triangular", "gaussian"])
+    def test_distribution_function_of_many_features(self, kernel):
+        """Seen red with the product of all terms, of which there are 2**30."""
+        X, weights = tied_rows(60, 30)
+        queries = 2.0 + normal(20, 30)
+        model = ProductKernelDensity(kernel, bandwidth=0.8)
+        model.fit(X, sample_weight=weights)
+
+        for rows, got in ((queries, model.cdf(queries)), (X, model.cdf())):
+            low, high = smoothing.cdf_bounds(X, rows, kernel, [0.8] * 30, weights)
+
+            assert ((low <= got) & (got <= high)).all()
+
     @each_kernel
     @pytest.mark.parametrize("d", [1, 2, 3])
     @pytest.mark.parametrize("bandwidth", [1e-3, 0.6, 1e3])
