@@ -24,6 +24,8 @@ from kernelkit.density.kernels1d import KERNELS, find
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
 
+_MOST_TRAVERSALS = 64  # for the distribution function
+
 
 class ProductKernelDensity(DensityMixin, BaseEstimator):
     r"""Exact kernel density estimate with a product kernel.
@@ -242,6 +244,8 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         weights = self._weights()
         terms = self._kernel().cdf
         n_features = self.n_features_in_
+        if len(terms) ** n_features > _MOST_TRAVERSALS:
+            return self._cdf_by_pairs(queries)
         totals = 0.0
         with _parallel.threads(self.n_jobs) as run:
             for functions in itertools.product(terms, repeat=n_features):
@@ -257,6 +261,24 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         if queries is None:
             totals += weights * 0.5**n_features
         return np.clip(totals / weights.sum(), 0.0, 1.0)
+
+    def _cdf_by_pairs(self, queries: Array | None) -> Values:
+        """Visit all pairs, as the integral of n features has up to 2**n terms."""
+        X, weights, terms = self.X_fit_, self._weights(), self._kernel().cdf
+        queries = X if queries is None else queries
+        size = max(2**20 // len(X), 1)
+
+        def evaluate(start: int) -> Values:
+            product = np.ones((len(queries[start : start + size]), len(X)))
+            for k, width in enumerate(self.bandwidth_):
+                with np.errstate(over="ignore"):
+                    u = (queries[start : start + size, k, None] - X[:, k]) / width
+                product *= sum(term(u) for term in terms)
+            return (product * weights).sum(axis=1)
+
+        with _parallel.threads(self.n_jobs) as run:
+            totals = run([(evaluate, (i,)) for i in range(0, len(queries), size)])
+        return np.clip(np.concatenate(totals) / weights.sum(), 0.0, 1.0)
 
     def evaluate_grid(self, axes: Any) -> Values:
         """Evaluate the density at every node of a rectilinear grid.
