@@ -204,7 +204,7 @@ def scan(own, reverse, X_s, weights, X_t, form, out):
 
 @jit()
 def cut_blocks(own, X_s, order_s, X_t, order_t, length):
-    """Cut the second feature into blocks of at most `length` sources.
+    """Cut the second feature into blocks of about `length` sources.
 
     Returns edges (n_top * n_mid + 1,): block b lies between edges b and b + 1, and the
     blocks beyond the last are empty; the block of each source and each target, int32,
@@ -212,10 +212,9 @@ def cut_blocks(own, X_s, order_s, X_t, order_t, length):
     of the second feature; n_mid, the number of blocks in a group.
     """
     n, m = X_s.shape[1], X_t.shape[1]
+    n_mid = max(int(math.sqrt(n / length) / _LANES + 0.5), 1) * _LANES
+    length = max((n + n_mid * n_mid - 1) // (n_mid * n_mid), length // 2)
     n_blocks = (n + length - 1) // length
-    n_mid = _LANES
-    while n_mid * n_mid < n_blocks:
-        n_mid += _LANES
     n_top = (n_blocks + n_mid - 1) // n_mid
     edges = np.empty(n_top * n_mid + 1)
     block_s = np.empty(n, dtype=np.int32)
@@ -487,11 +486,14 @@ def brute(n_features, own, X_s, first, last, weights, X_t, start, stop, form, ou
     grow_t, fall_t = np.empty((n_features, m)), np.empty((n_features, m))
     cosines, sines = np.empty((n_features, m)), np.empty((n_features, m))
     centers = np.empty(n_features)
+    rows_t = np.empty((n_features, m))
     is_wide = np.zeros(n_features, dtype=np.bool_)
     is_simple = np.zeros(n_features, dtype=np.bool_)
     factor = 1.0
     n_simple = 0
     for k in range(n_features):
+        for t in range(m):
+            rows_t[k, t] = X_t[k, start + t]
         low = min(X_s[k, first:last].min(), X_t[k, start:stop].min())
         high = max(X_s[k, first:last].max(), X_t[k, start:stop].max())
         rate = rates[k] / widths[k]
@@ -500,7 +502,7 @@ def brute(n_features, own, X_s, first, last, weights, X_t, start, stop, form, ou
         centers[k] = low + 0.5 * (high - low)
         if waves[k] > 0.0:
             for t in range(m):
-                angle = waves[k] * ((X_t[k, start + t] - centers[k]) / widths[k])
+                angle = waves[k] * ((rows_t[k, t] - centers[k]) / widths[k])
                 cosines[k, t], sines[k, t] = math.cos(angle), math.sin(angle)
         if is_wide[k]:
             continue
@@ -532,7 +534,7 @@ def brute(n_features, own, X_s, first, last, weights, X_t, start, stop, form, ou
             x = X_s[k, first + p]
             if is_wide[k]:
                 for t in range(m):
-                    decay[t] = -rates[k] * (abs(X_t[k, start + t] - x) / widths[k])
+                    decay[t] = -rates[k] * (abs(rows_t[k, t] - x) / widths[k])
                 exponentials(decay)
             else:
                 for t in range(m):
@@ -544,7 +546,7 @@ def brute(n_features, own, X_s, first, last, weights, X_t, start, stop, form, ou
                 for t in range(m):
                     product[t] *= decay[t] * scale
             elif waves[k] == 0.0:
-                _times_powers(x, X_t, k, start, form, decay, u, value, product)
+                _times_powers(x, rows_t[k], k, form, decay, u, value, product)
             else:
                 angle = waves[k] * ((x - centers[k]) / widths[k])
                 angles[0], angles[1] = math.cos(angle), math.sin(angle)
@@ -552,17 +554,18 @@ def brute(n_features, own, X_s, first, last, weights, X_t, start, stop, form, ou
                     angles[0], angles[1] = 1.0, 0.0
                     for t in range(m):
                         if decay[t] > 0.0:
-                            angle = waves[k] * ((X_t[k, start + t] - x) / widths[k])
+                            angle = waves[k] * ((rows_t[k, t] - x) / widths[k])
                             cosines[k, t], sines[k, t] = math.cos(angle), math.sin(angle)
                 _times_waves(
-                    x, X_t, k, start, form, angles, cosines[k], sines[k], decay, product
+                    x, rows_t[k], k, form, angles, cosines[k], sines[k], decay, product
                 )
         if own and start <= first + p < stop:
             product[first + p - start] = 0.0
         for c in range(n_channels):
             weight = factor * weights[c, first + p]
+            target = out[c, start:stop]  # slices from 0 let the loops be vectorised
             for t in range(m):
-                out[c, start + t] += weight * product[t]
+                target[t] += weight * product[t]
 
 
 @jit()
@@ -584,13 +587,15 @@ def _multiply1(grow_s, fall_s, grow_t, fall_t, product):
 
 
 @jit()
-def _times_powers(x, X_t, k, start, form, decay, u, value, product):
+def _times_powers(x, xt, k, form, decay, u, value, product):
     """Multiply by a polynomial of the distance times its decay."""
     widths, _, _, sizes, coef = form
     last = sizes[k] - 1
+    above, below = coef[k, 0, last], coef[k, 1, last]
+    scale = 1.0 / widths[k]
     for t in range(product.size):
-        u[t] = (X_t[k, start + t] - x) / widths[k]
-        value[t] = coef[k, 0, last] if u[t] >= 0.0 else coef[k, 1, last]
+        u[t] = (xt[t] - x) * scale
+        value[t] = above if u[t] >= 0.0 else below
     for l in range(last - 1, -1, -1):
         above, below = coef[k, 0, l], coef[k, 1, l]
         for t in range(product.size):
@@ -601,22 +606,32 @@ def _times_powers(x, X_t, k, start, form, decay, u, value, product):
 
 
 @jit()
-def _times_waves(x, X_t, k, start, form, angles, cosines, sines, decay, product):
+def _times_waves(x, xt, k, form, angles, cosines, sines, decay, product):
     """Multiply by a decaying wave, by the sum formulas for a difference of angles.
 
     angles : (2,), cosine and sine of the source; cosines, sines : of the targets.
     """
     widths, _, _, sizes, coef = form
+    c, s = angles[0], angles[1]
+    if sizes[k] == 2:
+        for t in range(product.size):
+            is_above = xt[t] >= x
+            cosine = cosines[t] * c + sines[t] * s
+            sine = sines[t] * c - cosines[t] * s
+            above = coef[k, 0, 0] * cosine + coef[k, 0, 1] * sine
+            below = coef[k, 1, 0] * cosine - coef[k, 1, 1] * sine
+            product[t] *= decay[t] * (above if is_above else below)
+        return
     for t in range(product.size):
-        u = (X_t[k, start + t] - x) / widths[k]
-        side = 0 if u >= 0.0 else 1
-        cosine = cosines[t] * angles[0] + sines[t] * angles[1]
-        sine = sines[t] * angles[0] - cosines[t] * angles[1]
-        sine = sine if u >= 0.0 else -sine
+        v = abs(xt[t] - x) / widths[k]
+        side = 0 if xt[t] >= x else 1
+        cosine = cosines[t] * c + sines[t] * s
+        sine = sines[t] * c - cosines[t] * s
+        sine = sine if side == 0 else -sine
         value, power = 0.0, decay[t]
         for l in range(0, sizes[k], 2):
             value += power * (coef[k, side, l] * cosine + coef[k, side, l + 1] * sine)
-            power *= abs(u)
+            power *= v
         product[t] *= value if decay[t] > 0.0 else 0.0
 
 

@@ -34,7 +34,7 @@ def compact_pairs(
     n_features = widths.size
     m = stop - start
     n_pieces, n_terms = coef.shape[2], coef.shape[3]
-    product, u, value = np.empty(m), np.empty(m), np.empty(m)
+    product, u, total, value = np.empty(m), np.empty(m), np.empty(m), np.empty(m)
     for p in range(first, last):
         for k in range(n_features):
             x = X_s[k, p]
@@ -43,7 +43,9 @@ def compact_pairs(
                 u[t] = (X_t[k, start + t] - x) / widths[k]
                 value[t] = above if u[t] >= 0.0 else below
             for piece in range(n_pieces - 1, -1, -1):
-                _set_piece(u, breaks[k, piece], coef[k, :, piece], n_terms, value)
+                _set_piece(
+                    u, breaks[k, piece], coef[k, :, piece], n_terms, total, value
+                )
             if k == 0:
                 for t in range(m):
                     product[t] = value[t]
@@ -61,15 +63,22 @@ def compact_pairs(
 
 
 @jit()
-def _set_piece(u, end, coef, n_terms, value):
+def _set_piece(u, end, coef, n_terms, total, value):
     """Set the values where |u| < end to the polynomial of end - |u|."""
+    above, below = coef[0, n_terms - 1], coef[1, n_terms - 1]
     for t in range(u.size):
-        rest = end - abs(u[t])
-        is_above = u[t] >= 0.0
-        total = coef[0, n_terms - 1] if is_above else coef[1, n_terms - 1]
-        for l in range(n_terms - 2, -1, -1):
-            total = total * rest + (coef[0, l] if is_above else coef[1, l])
-        value[t] = total if rest > 0.0 else value[t]
+        total[t] = above if u[t] >= 0.0 else below
+    for l in range(n_terms - 2, -1, -1):
+        above, below = coef[0, l], coef[1, l]
+        if above == below:
+            for t in range(u.size):
+                total[t] = total[t] * (end - abs(u[t])) + above
+        else:
+            for t in range(u.size):
+                c = above if u[t] >= 0.0 else below
+                total[t] = total[t] * (end - abs(u[t])) + c
+    for t in range(u.size):
+        value[t] = total[t] if end - abs(u[t]) > 0.0 else value[t]
 
 
 @jit()

@@ -589,10 +589,13 @@ def _nearest_means(
             least = np.where(first == own[part], second, least)
         size = np.abs(X).max() + np.abs(Q[part]).max(axis=1)
         radius = 1.001 * least + rounding * size
-        near = tree.query_ball_point(Q[part], radius, p=1)
-        counts = [len(ids) for ids in near]
-        ids = np.concatenate(near).astype(np.intp)
-        places = np.repeat(np.arange(len(counts)), counts)
+        counts = tree.query_ball_point(Q[part], radius, p=1, return_length=True)
+        if len(counts) > 1 and counts.sum() > _CELLS:  # many rows at a place
+            middle = part.start + len(counts) // 2
+            halves = slice(part.start, middle), slice(middle, part.start + len(counts))
+            return np.vstack([average(half) for half in halves])
+        ids = np.concatenate(tree.query_ball_point(Q[part], radius, p=1)).astype(int)
+        places = np.arange(len(counts)).repeat(counts)
         starts = np.cumsum(counts) - counts
         # Differences come before factors, which would round large offsets.
         steps = 0.25 * queries[part][places] - 0.25 * rows.X[ids]

@@ -13,8 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from statsmodels.nonparametric.kernel_regression import KernelReg
 
 from kernelkit import ProductKernelRegressor, select_bandwidth
+from kernelkit.density import regression
 from kernelkit.density.kernels1d import KERNELS
-from kernelkit.density.regression import _CELLS
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((60, 2)) * [1.0, 20.0]
@@ -303,6 +303,31 @@ class TestFarQueries:
 
         np.testing.assert_allclose(got, 1.5)
 
+    def test_many_rows_at_a_place_are_taken_in_parts(self, monkeypatch):
+        """Seen red with the first half of the queries taken twice."""
+        rows = np.repeat(np.arange(3.0), 20)[:, None]
+        regressor = model(0.5, kernel="biweight").fit(rows, Y)
+        queries = np.array([[5.0], [-3.0], [7.0], [1.5], [-4.0]])
+        expected = regressor.predict(queries)
+        monkeypatch.setattr(regression, "_CELLS", 30)
+
+        got = regressor.predict(queries)
+
+        np.testing.assert_array_equal(got, expected)
+        low, middle, high = Y.reshape(3, 20).mean(axis=1)
+        means = [high, low, high, (middle + high) / 2, low]
+        np.testing.assert_allclose(got, means, rtol=1e-12)
+
+    def test_near_rows_far_from_the_origin(self):
+        """Seen red with features scaled before they are subtracted."""
+        rows = np.array([[1e8], [1e8 + 2e-7], [1e8 + 5e-7]])
+        regressor = model(3e-9, kernel="uniform").fit(rows, [1.0, 2.0, 3.0])
+
+        got = regressor.predict(rows + 5e-8)
+
+        assert got.tolist() == [1.0, 2.0, 3.0]
+        assert regressor.loo_predict().tolist() == [2.0, 1.0, 2.0]
+
     def test_row_without_neighbours(self):
         regressor = model(1.0, kernel="uniform").fit([[0], [0.5], [9]], [1, 2, 5])
 
@@ -322,7 +347,7 @@ class TestFarQueries:
     @each_order
     def test_blocks(self, order):
         """More far queries than a block holds. Seen red with a block left out."""
-        n = _CELLS // 60 // (1 + order) // 2 + 50
+        n = regression._CELLS // 60 // (1 + order) // 2 + 50
         queries = np.stack([np.full(n, 1e4), np.linspace(-1e3, 1e3, n)], axis=1)
         queries = np.tile(queries, (2, 1))
         regressor = model(order=order).fit(X, Y)
