@@ -320,13 +320,15 @@ class TestFarQueries:
 
     def test_near_rows_far_from_the_origin(self):
         """Seen red with features scaled before they are subtracted."""
-        rows = np.array([[1e8], [1e8 + 2e-7], [1e8 + 5e-7]])
-        regressor = model(3e-9, kernel="uniform").fit(rows, [1.0, 2.0, 3.0])
+        steps = np.spacing(1e8) * np.arange(0.0, 40.0, 4.0)
+        rows = np.stack([np.zeros(10), 1e8 + steps], axis=1)
+        regressor = model([3e-9, 7e-9], kernel="uniform").fit(rows, np.arange(10))
 
-        got = regressor.predict(rows + 5e-8)
+        between = regressor.predict(rows + 2.0 * np.spacing(1e8))
 
-        assert got.tolist() == [1.0, 2.0, 3.0]
-        assert regressor.loo_predict().tolist() == [2.0, 1.0, 2.0]
+        np.testing.assert_allclose(between, [*np.arange(0.5, 9.0), 9.0], rtol=1e-14)
+        inner = regressor.loo_predict()[1:-1]
+        np.testing.assert_allclose(inner, np.arange(1.0, 9.0), rtol=1e-14)
 
     def test_row_without_neighbours(self):
         regressor = model(1.0, kernel="uniform").fit([[0], [0.5], [9]], [1, 2, 5])
