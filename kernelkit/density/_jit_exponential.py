@@ -863,30 +863,24 @@ def log_sums(X_s, log_weights, X_t, skip, start, stop, form, out):
     """
     widths, rates, waves, sizes, coef, powers = form
     d, n = X_s.shape
-    exponents = np.empty(n)
+    exponents, signs = np.empty(n), np.empty(n)
     for j in range(start, stop):
         largest = -np.inf
         for i in range(n):
-            exponent = log_weights[i]
+            exponents[i] = log_weights[i] if i != skip[j] else -np.inf
+            signs[i] = 1.0
             for k in range(d):
-                v = abs(X_t[k, j] - X_s[k, i]) / widths[k]
-                exponent -= rates[k] * (v if powers[0] == 1.0 else v * v)
-            exponents[i] = exponent if i != skip[j] else -np.inf
+                u = (X_t[k, j] - X_s[k, i]) / widths[k]
+                exponents[i] -= rates[k] * (abs(u) if powers[0] == 1.0 else u * u)
+                value = _polynomial(u, waves[k], sizes[k], coef[k])
+                signs[i] *= np.sign(value)
+                exponents[i] += math.log(abs(value)) if value != 0.0 else -np.inf
             largest = max(largest, exponents[i])
-        # Far out a power of |u| is worth less than a change of the exponent by 40, so
-        # that a term 745 below the largest exponent is none even with it.
         total = 0.0
         if largest > -np.inf:
             for i in range(n):
                 if exponents[i] - largest > -_LARGEST:
-                    size = exponents[i] - largest
-                    sign = 1.0
-                    for k in range(d):
-                        u = (X_t[k, j] - X_s[k, i]) / widths[k]
-                        value = _polynomial(u, waves[k], sizes[k], coef[k])
-                        sign *= np.sign(value)
-                        size += math.log(abs(value)) if value != 0.0 else 0.0
-                    total += sign * math.exp(size)
+                    total += signs[i] * math.exp(exponents[i] - largest)
         out[j] = largest + math.log(total) if total > 0.0 else -np.inf
 
 
