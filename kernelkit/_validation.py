@@ -174,14 +174,7 @@ def fit_data(estimator: BaseEstimator, X: Any) -> Array:
     X : ndarray of shape (n_samples, n_features), float64
         A copy in C order: what a fit keeps is not the caller's.
     """
-    X = _numbers(estimator, X, reset=True)
-    scale = np.abs(X).max()
-    if scale > np.finfo(np.float64).max / 4:
-        raise ValueError(
-            f"X holds numbers up to {scale:.3g}, whose differences overflow: rescale "
-            "the features."
-        )
-    return X.copy()
+    return _numbers(estimator, X, reset=True).copy()
 
 
 def regression_data(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Array, Array]:
@@ -304,7 +297,15 @@ def _numbers(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
     if X.dtype.kind not in "biuf":
         name = type(estimator).__name__
         raise ValueError(f"{name} expects numbers, got X of dtype {X.dtype}.")
-    return np.ascontiguousarray(X, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        X = np.ascontiguousarray(X, dtype=np.float64)
+    scale = np.abs(X).max()
+    if scale > np.finfo(np.float64).max / 4:
+        raise ValueError(
+            f"X holds numbers up to {scale:.3g}, whose differences overflow: rescale "
+            "the features."
+        )
+    return X
 
 
 def _ordered(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
@@ -324,7 +325,8 @@ def _ordered(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
             "order: drop or impute these rows first."
         )
     if X.dtype.itemsize > 8:
-        X = X.astype(np.float64)
+        with np.errstate(over="ignore"):
+            X = X.astype(np.float64)
     if _is_rounded(given, X):
         raise ValueError(
             "X holds numbers that float64 cannot represent, so that distinct rows "

@@ -173,6 +173,7 @@ VALUES = {
     "float16": (GOOD.astype(np.float16), None),
     "float32": (GOOD.astype(np.float32), None),
     "long double": (GOOD.astype(np.longdouble), None),
+    "long double beyond float64": (np.longdouble(2) ** 2000 * GOOD, "rescale|float64"),
     "beyond float64": (GOOD + np.finfo(np.longdouble).eps, "float64"),
     "integers that float64 rounds": (2**53 + RNG.integers(0, 4, (12, 2)), None),
     "floats beside them": (2.0**53 + 2.0 * RNG.integers(0, 2, (12, 2)), None),
