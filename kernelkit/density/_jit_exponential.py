@@ -212,7 +212,7 @@ def cut_blocks(own, X_s, order_s, X_t, order_t, length):
     of the second feature; n_mid, the number of blocks in a group.
     """
     n, m = X_s.shape[1], X_t.shape[1]
-    n_mid = max(int(math.sqrt(n / length) / _LANES + 0.5), 1) * _LANES
+    n_mid = max(int(math.sqrt(n / length) / _LANES + 0.75), 1) * _LANES
     length = max((n + n_mid * n_mid - 1) // (n_mid * n_mid), length // 2)
     n_blocks = (n + length - 1) // length
     n_top = (n_blocks + n_mid - 1) // n_mid
@@ -341,7 +341,7 @@ def sweep(own, reverse, X_s, weights, bases_s, X_t, bases_t, blocks, form, out):
     width_x, width_y = widths[0], widths[1]
     rate_x, rate_y = rates[0], rates[1]
     wave_x, wave_y = frequencies[0], frequencies[1]
-    group = 2 if wave_y > 0.0 else 1  # M is triangular but for pairs of waves
+    is_wave = wave_y > 0.0  # M is triangular, by pairs for waves
 
     M = np.empty((max(size_x, size_y), max(size_x, size_y)))
     moves = np.zeros((n_top, 2, n_mid + 1, size_y, size_y, n_mid))
@@ -370,6 +370,9 @@ def sweep(own, reverse, X_s, weights, bases_s, X_t, bases_t, blocks, form, out):
         if sign * (first - at) < 0.0:
             at = first
     at_top = at
+    seen = np.nan
+    fall = 1.0
+    groups = np.arange(n_blocks) // n_mid
     at_mid = np.full(n_top, at)
     lifted = np.empty((2, size_y))
     along = np.empty(size_x)
@@ -386,11 +389,14 @@ def sweep(own, reverse, X_s, weights, bases_s, X_t, bases_t, blocks, form, out):
                 is_source = p < step if own else (X_s[0, i] <= x) != reverse
             here = X_s[0, i] if is_source else x
             b = np.int64(block_s[i] if is_source else block_t[j])
-            a = b // n_mid
+            a = groups[b]
             v = sign * (here - at) / width_x
             if v > _EPOCH:
                 at = here
                 v = 0.0
+            if here != seen or v == 0.0:
+                fall = math.exp(-rate_x * v)
+                seen = here
             if at_top != at:
                 gap = sign * (at - at_top) / width_x
                 _matrix(gap, rate_x, wave_x, size_x, M)
@@ -406,15 +412,15 @@ def sweep(own, reverse, X_s, weights, bases_s, X_t, bases_t, blocks, form, out):
             # Add a source.
             p += 1
             if size_x == 1:
-                along[0] = math.exp(rate_x * v)
+                along[0] = 1.0 / fall
             else:
-                _basis(-v, math.exp(rate_x * v), wave_x, size_x, along)
+                _basis(-v, 1.0 / fall, wave_x, size_x, along)
             for c in range(n_channels):
                 for g in range(size_x):
                     source[c * size_x + g] = weights[c, i] * along[g]
             edge = a * 2 * (n_mid + 1) + b - a * n_mid  # lower one, in the first table
             for k in range(size_y):
-                last = (k // group + 1) * group
+                last = (k | 1) + 1 if is_wave else k + 1
                 far_up = 0.0
                 far_down = 0.0
                 for l in range(last):
@@ -435,7 +441,7 @@ def sweep(own, reverse, X_s, weights, bases_s, X_t, bases_t, blocks, form, out):
                 lifted[0, k] = far_up
                 lifted[1, k] = far_down
             for k in range(size_y):
-                for l in range((k // group + 1) * group):
+                for l in range((k | 1) + 1 if is_wave else k + 1):
                     entry = k * size_y + l
                     upper = (a + 1) * size_y * size_y + entry
                     lower = (n_top + 1 + a) * size_y * size_y + entry
@@ -449,25 +455,26 @@ def sweep(own, reverse, X_s, weights, bases_s, X_t, bases_t, blocks, form, out):
                             top_sums[to + 1, t] += factor * top_moves[lower, t]
         # Ask for a target.
         if size_x == 1:
-            along[0] = coef[0, side, 0] * math.exp(-rate_x * v)
+            along[0] = coef[0, side, 0] * fall
         else:
-            decay = math.exp(-rate_x * v)
-            _cobasis(v, decay, wave_x, size_x, coef[0, side], along)
+            _cobasis(v, fall, wave_x, size_x, coef[0, side], along)
         b_mid = b - a * n_mid
-        for r in range(n_rows):
-            part = 0.0
-            for k in range(size_y):
-                low = 0.0  # at the lower edge of the block, from below
-                high = 0.0
-                to = a * run + (r * size_y + k) * 2
-                low = sums[to, b_mid]
-                high = sums[to + 1, b_mid]
-                for l in range(size_y):
-                    to = (r * size_y + l) * 2
-                    low += lift[b, 1, k, l] * top_sums[to, a]
-                    high += lift[b, 0, k, l] * top_sums[to + 1, a]
-                part += bases_t[j, 1, k] * low + bases_t[j, 0, k] * high
-            out[r // size_x, j] += along[r % size_x] * part
+        for c in range(n_channels):
+            total = 0.0
+            for g in range(size_x):
+                part = 0.0
+                for k in range(size_y):
+                    row = (c * size_x + g) * size_y
+                    to = a * run + (row + k) * 2
+                    low = sums[to, b_mid]  # at the lower edge of the block, from below
+                    high = sums[to + 1, b_mid]
+                    for l in range(size_y):
+                        to = (row + l) * 2
+                        low += lift[b, 1, k, l] * top_sums[to, a]
+                        high += lift[b, 0, k, l] * top_sums[to + 1, a]
+                    part += bases_t[j, 1, k] * low + bases_t[j, 0, k] * high
+                total += along[g] * part
+            out[c, j] += total
 
 
 @jit()
@@ -482,6 +489,7 @@ def brute(n_features, own, X_s, first, last, weights, X_t, start, stop, form, ou
     n, m = last - first, stop - start
     if n <= 0 or m <= 0:
         return
+    same = own and first == start and last == stop
     grow_s, fall_s = np.empty((n_features, n)), np.empty((n_features, n))
     grow_t, fall_t = np.empty((n_features, m)), np.empty((n_features, m))
     cosines, sines = np.empty((n_features, m)), np.empty((n_features, m))
@@ -494,8 +502,10 @@ def brute(n_features, own, X_s, first, last, weights, X_t, start, stop, form, ou
     for k in range(n_features):
         for t in range(m):
             rows_t[k, t] = X_t[k, start + t]
-        low = min(X_s[k, first:last].min(), X_t[k, start:stop].min())
-        high = max(X_s[k, first:last].max(), X_t[k, start:stop].max())
+        low, high = _range(X_s, k, first, last)
+        if not same:
+            low_t, high_t = _range(X_t, k, start, stop)
+            low, high = min(low, low_t), max(high, high_t)
         rate = rates[k] / widths[k]
         is_wide[k] = (high - low) / widths[k] * rates[k] > _SPAN
         is_simple[k] = sizes[k] == 1 and coef[k, 0, 0] == coef[k, 1, 0]
@@ -510,21 +520,44 @@ def brute(n_features, own, X_s, first, last, weights, X_t, start, stop, form, ou
             factor *= coef[k, 0, 0]
             n_simple += n_simple == k
         _scale(X_s, k, first, last, centers[k], rate, grow_s, fall_s)
-        _scale(X_t, k, start, stop, centers[k], rate, grow_t, fall_t)
+        if same:
+            grow_t[k] = grow_s[k]
+            fall_t[k] = fall_s[k]
+        else:
+            _scale(X_t, k, start, stop, centers[k], rate, grow_t, fall_t)
     product, decay, u, value = np.empty(m), np.empty(m), np.empty(m), np.empty(m)
     angles = np.empty(2)
+    target = out[0, start:stop]  # slices from 0 let the loops be vectorised
+    one_pass = n_simple == n_features and n_features <= 3 and n_channels == 1
     for p in range(n):
-        done = min(n_simple, 3)
-        if done == 0:
-            product[:] = 1.0
-        elif done == 1:
-            _multiply1(grow_s[0, p], fall_s[0, p], grow_t[0], fall_t[0], product)
-        elif done == 2:
-            for t in range(m):
-                a = min(grow_s[0, p] * fall_t[0, t], fall_s[0, p] * grow_t[0, t])
-                b = min(grow_s[1, p] * fall_t[1, t], fall_s[1, p] * grow_t[1, t])
-                product[t] = a * b
-        else:
+        itself = first + p - start if own else -1
+        if one_pass:
+            if 0 <= itself < m:
+                keep = grow_t[0, itself], fall_t[0, itself]
+                grow_t[0, itself], fall_t[0, itself] = 0.0, 0.0
+            weight = factor * weights[0, first + p]
+            if n_features == 1:
+                for t in range(m):
+                    a = min(grow_s[0, p] * fall_t[0, t], fall_s[0, p] * grow_t[0, t])
+                    target[t] += weight * a
+            elif n_features == 2:
+                for t in range(m):
+                    a = min(grow_s[0, p] * fall_t[0, t], fall_s[0, p] * grow_t[0, t])
+                    b = min(grow_s[1, p] * fall_t[1, t], fall_s[1, p] * grow_t[1, t])
+                    target[t] += weight * (a * b)
+            else:
+                for t in range(m):
+                    a = min(grow_s[0, p] * fall_t[0, t], fall_s[0, p] * grow_t[0, t])
+                    b = min(grow_s[1, p] * fall_t[1, t], fall_s[1, p] * grow_t[1, t])
+                    c = min(grow_s[2, p] * fall_t[2, t], fall_s[2, p] * grow_t[2, t])
+                    target[t] += weight * (a * b * c)
+            if 0 <= itself < m:
+                grow_t[0, itself], fall_t[0, itself] = keep
+            continue
+        product[:] = 1.0
+        done = 0
+        if n_simple >= 3:
+            done = 3
             for t in range(m):
                 a = min(grow_s[0, p] * fall_t[0, t], fall_s[0, p] * grow_t[0, t])
                 b = min(grow_s[1, p] * fall_t[1, t], fall_s[1, p] * grow_t[1, t])
@@ -542,7 +575,7 @@ def brute(n_features, own, X_s, first, last, weights, X_t, start, stop, form, ou
                         grow_s[k, p] * fall_t[k, t], fall_s[k, p] * grow_t[k, t]
                     )
             if is_simple[k]:
-                scale = coef[k, 0, 0] if is_wide[k] else 1.0
+                scale = coef[k, 0, 0] if is_wide[k] else 1.0  # else in the factor
                 for t in range(m):
                     product[t] *= decay[t] * scale
             elif waves[k] == 0.0:
@@ -559,31 +592,37 @@ def brute(n_features, own, X_s, first, last, weights, X_t, start, stop, form, ou
                 _times_waves(
                     x, rows_t[k], k, form, angles, cosines[k], sines[k], decay, product
                 )
-        if own and start <= first + p < stop:
-            product[first + p - start] = 0.0
+        if 0 <= itself < m:
+            product[itself] = 0.0
         for c in range(n_channels):
             weight = factor * weights[c, first + p]
-            target = out[c, start:stop]  # slices from 0 let the loops be vectorised
+            target = out[c, start:stop]
             for t in range(m):
                 target[t] += weight * product[t]
 
 
 @jit()
-def _scale(X, k, start, stop, center, rate, grow, fall):
-    for i in range(start, stop):
-        grow[k, i - start] = -rate * abs(X[k, i] - center)
-    exponentials(grow[k])
-    for i in range(start, stop):
-        small = grow[k, i - start]
-        is_above = X[k, i] > center
-        grow[k, i - start] = 1.0 / small if is_above else small
-        fall[k, i - start] = small if is_above else 1.0 / small
+def _range(X, k, start, stop):
+    part = X[k, start:stop]
+    low, high = part[0], part[0]
+    for i in range(part.size):
+        low = part[i] if part[i] < low else low
+        high = part[i] if part[i] > high else high
+    return low, high
 
 
 @jit()
-def _multiply1(grow_s, fall_s, grow_t, fall_t, product):
-    for t in range(product.size):
-        product[t] = min(grow_s * fall_t[t], fall_s * grow_t[t])
+def _scale(X, k, start, stop, center, rate, grow, fall):
+    part, rising, falling = X[k, start:stop], grow[k], fall[k]
+    for i in range(part.size):
+        falling[i] = -rate * abs(part[i] - center)
+    exponentials(falling)
+    for i in range(part.size):
+        small = falling[i]
+        large = 1.0 / small
+        is_above = part[i] > center
+        rising[i] = large if is_above else small
+        falling[i] = small if is_above else large
 
 
 @jit()

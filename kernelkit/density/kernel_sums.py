@@ -30,7 +30,7 @@ ALGORITHMS = ("tree", "window", "brute")
 # Rows (2 n m / (n + m)) up to which comparing all pairs is faster than a split, by the
 # number of features; the first entry is the length of the blocks of a sweep. Measured
 # at 1e5 rows, and flat around the optimum.
-_LIMIT = np.array([128, 32, 256, 1024, 2048, 8192, 16384, 32768])
+_LIMIT = np.array([128, 32, 512, 1024, 2048, 4096, 8192, 16384])
 _TASK = 16384  # rows from which a problem is split into tasks
 _TOP_LEVELS = 3  # splits that make tasks
 _TILES = 16  # tiles of targets in a task of pairs
