@@ -100,8 +100,8 @@ def sargan(owner: str, value: Any) -> str | tuple[float, ...]:
     is_right = numbers.ndim == 1 and 1 <= numbers.size <= _SARGAN_TERMS
     if not (is_right and (numbers >= 0).all() and 0 < numbers.sum() < np.inf):
         raise InvalidParameterError(
-            f"The 'kernel' parameter of {owner} must be a name, or 1 to {_SARGAN_TERMS} "
-            f"coefficients >= 0 that are not all zero. Got {value!r} instead."
+            f"The 'kernel' parameter of {owner} must be a name, or 1 to "
+            f"{_SARGAN_TERMS} coefficients >= 0 that are not all zero. Got {value!r} instead."
         )
     return tuple(numbers.tolist())
 
@@ -118,7 +118,7 @@ def choice(name: str, value: Any, options: Sequence[str]) -> str:
 
 def count(name: str, value: Any) -> int:
     """Check an argument that is a whole number >= 1."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, Integral) or value < 1 or value is True:
         raise ValueError(
             f"The {name!r} argument must be a whole number >= 1. Got {value!r} instead."
         )

@@ -54,7 +54,8 @@ def test_compiled_loops_are_in_their_files(source):
 def test_files_of_loops_import_nothing_else(source):
     """Seen red with SciPy in `_jit_sort.py`."""
     if source.name.startswith("_jit_"):
-        names = {name for name in imports(source) if not name.startswith("typing")}
+        harmless = ("typing", "math")
+        names = {name for name in imports(source) if not name.startswith(harmless)}
 
         assert names == {"numpy", "kernelkit._jit", "kernelkit._jit.jit"}
 

@@ -92,7 +92,7 @@ def _solve_density() -> None:
     from kernelkit.density import ProductKernelDensity
 
     rng = np.random.default_rng(0)
-    n = 400
+    n = 1200
     for d in (1, 2, 3):
         X, queries, weights = rng.random((n, d)), rng.random((n, d)), rng.random(n)
         for kernel, algorithms in _FAMILIES.items():
@@ -102,6 +102,7 @@ def _solve_density() -> None:
                 )
                 density.fit(X).score_samples()
                 density.fit(X, sample_weight=weights).score_samples(queries)
+                density.score_samples(queries[:2] + 1000.0)  # below the least float
                 density.cdf(queries)
             density.evaluate_grid([np.linspace(0.0, 1.0, 8)] * d)
 

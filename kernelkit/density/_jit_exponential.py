@@ -388,7 +388,7 @@ def sweep(own, reverse, X_s, weights, bases_s, X_t, bases_t, blocks, form, out):
                 i = n - 1 - p if reverse else p
                 is_source = p < step if own else (X_s[0, i] <= x) != reverse
             here = X_s[0, i] if is_source else x
-            b = np.int64(block_s[i] if is_source else block_t[j])
+            b = block_s[i] if is_source else block_t[j]
             a = groups[b]
             v = sign * (here - at) / width_x
             if v > _EPOCH:
@@ -588,7 +588,10 @@ def brute(n_features, own, X_s, first, last, weights, X_t, start, stop, form, ou
                     for t in range(m):
                         if decay[t] > 0.0:
                             angle = waves[k] * ((rows_t[k, t] - x) / widths[k])
-                            cosines[k, t], sines[k, t] = math.cos(angle), math.sin(angle)
+                            cosines[k, t], sines[k, t] = (
+                                math.cos(angle),
+                                math.sin(angle),
+                            )
                 _times_waves(
                     x, rows_t[k], k, form, angles, cosines[k], sines[k], decay, product
                 )
@@ -874,7 +877,16 @@ def solve(problem, form, limit, out):
             bases_t = edge_bases(X_t, blocks[2], blocks[0], form, True)
             for reverse in (False, True):
                 sweep(
-                    own, reverse, X_s, weights, bases_s, X_t, bases_t, blocks, form, sums
+                    own,
+                    reverse,
+                    X_s,
+                    weights,
+                    bases_s,
+                    X_t,
+                    bases_t,
+                    blocks,
+                    form,
+                    sums,
                 )
             last = blocks[3].size - 1
             meet_in_blocks(

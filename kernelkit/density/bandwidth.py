@@ -113,7 +113,7 @@ def reference(rule: str, X: Array, kernel: Kernel, weights: Array) -> Values:
         else:
             scale = 4.0 / ((d + 2) * kernel.variance**2)
             factor = (scale * roughness) ** (1.0 / (d + 4))
-    is_constant = (X == X[0]).all(axis=0)
+    is_constant = (X[0] == X).all(axis=0)
     if is_constant.any():
         columns = ", ".join(map(str, np.flatnonzero(is_constant)[:10]))
         warnings.warn(
@@ -124,14 +124,14 @@ def reference(rule: str, X: Array, kernel: Kernel, weights: Array) -> Values:
         )
     if ((spread < _SMALLEST_SPREAD) & ~is_constant).any():
         raise ValueError(
-            f"X spreads over less than {_SMALLEST_SPREAD:g} in some feature, too little "
-            "for a bandwidth: rescale the features."
+            f"X spreads over less than {_SMALLEST_SPREAD:g} in some feature, too "
+            "little for a bandwidth: rescale the features."
         )
     return np.where(is_constant, 1.0, factor * spread)
 
 
 def _spread(X: Array, weights: Array, *, robust: bool) -> Values:
-    """Standard deviation of each feature, or a smaller one by quartiles."""
+    """Measure each feature by its standard deviation, or by quartiles if smaller."""
     X = X - X[0]  # a large offset would cost digits
     _, exponent = np.frexp(np.abs(X).max(axis=0))
     X = np.ldexp(X, -exponent)  # rounds nothing, and sums do not overflow

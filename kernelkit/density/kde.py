@@ -459,7 +459,7 @@ def select_bandwidth(
     --------
     >>> from kernelkit import select_bandwidth
     >>> select_bandwidth([[0.0, 10.0], [1.0, 40.0], [3.0, 20.0]]).round(3).tolist()
-    [0.717, 7.17]
+    [0.792, 7.918]
     """
     bandwidth = check.choice("method", method, bandwidths.RULES)
     density = ProductKernelDensity(kernel, bandwidth=bandwidth, n_jobs=n_jobs)

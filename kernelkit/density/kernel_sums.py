@@ -4,6 +4,7 @@ Tasks depend on shapes and numbers only, not on the threads, and their sums are 
 a fixed order.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -17,12 +18,12 @@ from kernelkit.density import _jit_exponential as tree
 from kernelkit.density import _jit_grid as grid
 from kernelkit.density import _jit_window as window
 from kernelkit.density._jit_sort import argsort_keys, invert_order
-from kernelkit.density.kernels1d import Compact, Exponential, Function1D, Gaussian
+from kernelkit.density.kernels1d import Compact, Exponential, Gaussian
 from kernelkit.density.ranks import sort_keys
 
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
-Functions = Sequence[Function1D]
+Functions = Sequence[Any]  # Exponential, Compact or Gaussian, all of one kind
 _Form = tuple[Array, ...]
 
 ALGORITHMS = ("tree", "window", "brute")
@@ -142,7 +143,7 @@ def log_kernel_sums(
     if not faint.size or _are(functions, Compact):
         return logs
     X_s = np.ascontiguousarray(X.T)
-    X_t = np.ascontiguousarray((X if own else queries)[faint].T)
+    X_t = np.ascontiguousarray((X if queries is None else queries)[faint].T)
     with np.errstate(divide="ignore"):
         log_weights = np.log(weights)
     skip = faint if own and leave_out else np.full(faint.size, -1)
@@ -234,11 +235,14 @@ def _tree_sums(
     d, m = X_t.shape
     heavy = np.take(weights, order_s, axis=1)
     limit = _limits(d)
-    rows = np.arange(m, dtype=np.int32)
+    parts: list[tuple[Array, _parallel.Task]]
+    rows: Array = np.arange(m, dtype=np.int32)
     whole = (d, own, X_s, heavy, orders_s, X_t, orders_t, rows, np.ones((1, m)))
     out = np.zeros((len(weights), m))
     if d == 1:
-        parts = [(rows, (_pass, (tree.scan, reverse, whole, form))) for reverse in _SIDES]
+        parts = [
+            (rows, (_pass, (tree.scan, reverse, whole, form))) for reverse in _SIDES
+        ]
     elif d == 2 and not tree.is_small(whole, limit):
         parts = _sweep_tasks(whole, form, limit, run)
     else:
@@ -452,7 +456,7 @@ def _strips(X: Array, axes: Array, length: int) -> tuple[Array, Array, Array]:
     n = order.size
     starts = np.append(np.arange(0, n, length), n)
     if axes[0] != axes[1]:
-        for start, stop in zip(starts, starts[1:], strict=False):
+        for start, stop in itertools.pairwise(starts):
             part = order[start:stop]
             order[start:stop] = part[np.argsort(X[part, axes[1]], kind="stable")]
     return order, np.ascontiguousarray(X[order].T), starts

@@ -1,11 +1,11 @@
 r"""Smoothing kernels on the line, and what can be done with them exactly.
 
-A kernel K is even and integrates to 1. With :math:`u = (q - x) / h` a sum over sources x
-needs K and functions made of it: its integral, its convolution with itself, its product
-with a power of u. All of them are one of three kinds, which the sums know:
+A kernel K is even and integrates to 1. With :math:`u = (q - x) / h` a sum over sources
+x needs K and functions made of it: its integral, its convolution with itself, its
+product with a power of u. All of them are one of three kinds, which the sums know:
 
-- `Exponential`: powers of :math:`|u|` times a decaying, maybe rotating, exponential, for
-  which whole groups of sources can be moved from one reference point to another;
+- `Exponential`: powers of :math:`|u|` times a decaying, maybe rotating, exponential,
+  for which whole groups of sources can be moved from one reference point to another;
 - `Compact`: polynomials on pieces of :math:`|u|`, constant beyond the last;
 - `Gaussian`: neither, so that all pairs have to be visited.
 """
@@ -70,8 +70,8 @@ class Compact:
     r"""A function of u that is polynomial on pieces of |u| and constant far out.
 
     On piece p, where :math:`b_{p-1} \le |u| < b_p` with :math:`b_{-1} = 0`, it is
-    :math:`\sum_l \mathrm{coef}_{s,p,l} (b_p - |u|)^l`: distances from the outer end keep
-    small values near the end of the support exact.
+    :math:`\sum_l \mathrm{coef}_{s,p,l} (b_p - |u|)^l`: distances from the outer end
+    keep small values near the end of the support exact.
 
     Attributes
     ----------
@@ -159,7 +159,7 @@ class Kernel:
     density : Exponential, Compact or Gaussian
         K itself.
     draw : callable
-        Takes a Generator and a shape; draws from \\|K\\| / int \\|K\\|.
+        Takes a Generator and a shape; draws from the size of K, normalised.
     is_signed : bool
         Whether K has negative values.
     """
@@ -279,10 +279,13 @@ def _convolve_exponential(function: Exponential) -> Exponential:
     return _from_terms(total)
 
 
-def _even(breaks: Sequence[float], pieces: Sequence[Sequence[Any]]) -> Compact:
+def _even(breaks: Sequence[float], pieces: Sequence[Any]) -> Compact:
+    """Make a function of |u| of its pieces, each a sequence of coefficients."""
     width = max(map(len, pieces))
-    padded = [[float(c) for c in [*piece, *[0] * (width - len(piece))]] for piece in pieces]
-    return Compact(np.array(breaks, float), np.array([padded, padded]), np.zeros(2))
+    coef = np.zeros((len(pieces), width))
+    for row, piece in zip(coef, pieces, strict=True):
+        row[: len(piece)] = [float(c) for c in piece]
+    return Compact(np.array(breaks, float), np.array([coef, coef]), np.zeros(2))
 
 
 def _integrate_compact(density: Compact) -> Compact:
