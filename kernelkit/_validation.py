@@ -101,7 +101,8 @@ def sargan(owner: str, value: Any) -> str | tuple[float, ...]:
     if not (is_right and (numbers >= 0).all() and 0 < numbers.sum() < np.inf):
         raise InvalidParameterError(
             f"The 'kernel' parameter of {owner} must be a name, or 1 to "
-            f"{_SARGAN_TERMS} coefficients >= 0 that are not all zero. Got {value!r} instead."
+            f"{_SARGAN_TERMS} coefficients >= 0 that are not all zero. "
+            f"Got {value!r} instead."
         )
     return tuple(numbers.tolist())
 

@@ -55,10 +55,11 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         - "gaussian", which is not decomposable: all pairs of rows are visited.
           "matern52" with ``1 / sqrt(6)`` of its bandwidth has the same variance and
           resembles it.
-    bandwidth : {"normal_reference", "scott", "silverman", "cv_ml", "cv_ls"}, float or \
-            array-like of shape (n_features,), default="normal_reference"
-        Width of the kernel, > 0, in the unit of each feature; a number holds for all.
-        See `select_bandwidth` for the rules.
+    bandwidth : str, float or array-like, default="normal_reference"
+        Width of the kernel, > 0, in the unit of each feature: one number for all, or
+        one of each, of shape (n_features,), or a rule.
+        See `select_bandwidth` for the rules:
+        "normal_reference", "scott", "silverman", "cv_ml", "cv_ls".
     algorithm : {"auto", "tree", "window", "brute"}, default="auto"
         How the sums are computed; the result is the same up to rounding.
 
@@ -185,7 +186,7 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         Returns
         -------
         log_density : ndarray of shape (n_queries,)
-            log f at each query, also where f is below the least float. -inf where no
+            Log of f at each query, also where f is below the least float. -inf where no
             kernel reaches, or where the kernel's negative values prevail.
         """
         check.is_fitted(self)
@@ -214,7 +215,7 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            log of the density of the other rows, whose weights sum to W - w_i.
+            Log of the density of the other rows, whose weights sum to W - w_i.
         """
         check.is_fitted(self)
         weights = self._weights()
@@ -293,7 +294,7 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         Returns
         -------
         density : ndarray of shape (len(axes[0]), ..., len(axes[-1]))
-            f, not its logarithm.
+            The values f, not their logarithm.
 
         Raises
         ------
@@ -419,8 +420,7 @@ def select_bandwidth(
     ----------
     X : array-like of shape (n_samples, n_features)
         Rows, finite numbers.
-    method : {"normal_reference", "scott", "silverman", "cv_ml", "cv_ls"}, \
-            default="normal_reference"
+    method : str, default="normal_reference"
         Rule:
 
         - "normal_reference": the least asymptotic mean integrated squared error for

@@ -53,8 +53,7 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     kernel : str or sequence of float, default="laplacian"
         Smoothing kernel K(u), one of `ProductKernelDensity`; "silverman", which has
         negative values, for `order` 0 only.
-    bandwidth : {"cv_ls", "normal_reference", "scott", "silverman"}, float or \
-            array-like of shape (n_features,), default="cv_ls"
+    bandwidth : str, float or array-like of shape (n_features,), default="cv_ls"
         Width of the kernel, > 0, in the unit of each feature; a number holds for all.
         "cv_ls" is the least squared error of the prediction at each place from the
         rows at other places; several targets count relative to their variances. The
