@@ -65,6 +65,10 @@ def resolve(
     if bandwidth in REFERENCE_RULES:
         return reference(bandwidth, X, kernel, weights)
     start = reference("normal_reference", X, kernel, weights)
+    X, place = np.unique(X, axis=0, return_inverse=True)
+    weights = np.bincount(place.ravel(), weights)  # equal rows are left out together
+    if len(X) == 1:
+        return start
     make = likelihood if bandwidth == "cv_ml" else least_squares
     return search(make(X, kernel, weights, start, run=run), X, start)
 
@@ -230,13 +234,13 @@ def search(
 ) -> Values:
     """Minimise over a common factor of the start, then feature by feature.
 
-    A bandwidth stays above a tenth of the least gap between values of its feature:
-    where rows repeat, cross-validation would choose 0. At most 12 calls for the common
+    A bandwidth stays above the least gap between values of its feature:
+    where values repeat, cross-validation would choose 0. At most 12 calls for the common
     factor, and 8 for each feature that is not constant if there are several. Warns at
     the bound unless a bandwidth `may_vanish`.
     """
     gaps = [np.diff(np.unique(column)) for column in X.T]
-    least = np.array([gap.min() / 10.0 if gap.size else 0.0 for gap in gaps])
+    least = np.array([gap.min() if gap.size else 0.0 for gap in gaps])
     varies = np.array([gap.size > 0 for gap in gaps])
     if not varies.any():
         return start
@@ -250,7 +254,7 @@ def search(
         )
         return center * np.exp(best * steps)
 
-    found = line(varies, start, 12)
+    found = line(varies, np.maximum(start, least), 12)
     if varies.sum() > 1:
         for k in np.flatnonzero(varies):
             found = line(np.arange(varies.size) == k, found, 8)

@@ -430,7 +430,8 @@ def select_bandwidth(
         - "silverman": as "normal_reference", with the interquartile range over 1.349
           for the standard deviation where it is smaller;
         - "cv_ml": the greatest likelihood of each row given the others, by a search
-          over a common factor and then over each feature;
+          over a common factor and then over each feature; equal rows are left out
+          together;
         - "cv_ls": the least integrated squared error, estimated by leaving out rows.
     kernel : str or sequence of float, default="laplacian"
         Kernel of `ProductKernelDensity`.

@@ -260,14 +260,22 @@ class TestCrossValidation:
             assert 10 <= len(calls) <= 30
 
     @each_cv_rule
-    def test_repeated_rows_end_at_the_bound(self, rule):
+    def test_a_rounded_feature_ends_at_the_bound(self, rule):
         """Seen red without the bound, and without the warning."""
-        X = np.repeat(X1[:20], 10, axis=0)
+        X = np.column_stack([np.arange(60) % 4, X1[:60, 0]])
 
         with pytest.warns(UserWarning, match="chose the least bandwidth allowed for"):
             got = select_bandwidth(X, rule)
 
-        assert got[0] < 2.0 * np.diff(np.unique(X)).min() / 10.0
+        assert 0.999 < got[0] < 2.0
+
+    @each_cv_rule
+    def test_repeated_rows_do_not_draw_it_to_zero(self, rule):
+        """Seen red with equal rows left out one by one."""
+        got = select_bandwidth(np.repeat(X1[:20], 10, axis=0), rule)
+
+        expected = select_bandwidth(X1[:20], rule)
+        np.testing.assert_allclose(got, expected, rtol=0.05)
 
     def test_a_row_out_of_reach_of_compact_kernels(self):
         """Seen red with infinities in the parabola of the search."""
