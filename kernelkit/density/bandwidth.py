@@ -234,9 +234,9 @@ def search(
 ) -> Values:
     """Minimise over a common factor of the start, then feature by feature.
 
-    A bandwidth stays above the least gap between values of its feature:
-    where values repeat, cross-validation would choose 0. At most 12 calls for the common
-    factor, and 8 for each feature that is not constant if there are several. Warns at
+    A bandwidth stays above the least gap between values of its feature: where values
+    repeat, cross-validation would choose 0. At most 12 calls for the common factor, and
+    8 for each feature that is not constant if there are several. Warns at
     the bound unless a bandwidth `may_vanish`.
     """
     gaps = [np.diff(np.unique(column)) for column in X.T]
