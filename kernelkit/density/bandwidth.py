@@ -65,12 +65,18 @@ def resolve(
     if bandwidth in REFERENCE_RULES:
         return reference(bandwidth, X, kernel, weights)
     start = reference("normal_reference", X, kernel, weights)
-    X, place = np.unique(X, axis=0, return_inverse=True)
-    weights = np.bincount(place.ravel(), weights)  # equal rows are left out together
+    X, weights = _merge_equal_rows(X, weights)  # which are left out together
     if len(X) == 1:
         return start
     make = likelihood if bandwidth == "cv_ml" else least_squares
     return search(make(X, kernel, weights, start, run=run), X, start)
+
+
+def _merge_equal_rows(X: Array, weights: Array) -> tuple[Array, Array]:
+    order = np.lexsort(X.T)
+    X = X[order]
+    starts = np.append(True, (X[1:] != X[:-1]).any(axis=1))
+    return X[starts], np.add.reduceat(weights[order], np.flatnonzero(starts))
 
 
 def reference(rule: str, X: Array, kernel: Kernel, weights: Array) -> Values:
