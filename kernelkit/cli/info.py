@@ -58,7 +58,7 @@ def _cache_facts() -> dict[str, str]:
         "first call": (
             _first_calls(PROBLEMS.values())
             if n_stored == len(loops)
-            else "compiles: some 10 s, once per machine, or now by kernelkit warmup"
+            else "compiles: some 50 s, once per machine, or now by kernelkit warmup"
         ),
     }
 
