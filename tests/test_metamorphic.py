@@ -94,7 +94,7 @@ def test_only_the_order_of_numbers_matters(sample, data):
     st.integers(-(10**6), 10**6),
 )
 def test_unit_and_origin_do_not_matter(sample, unit, origin):
-    """Seen red with differences taken after the division by the bandwidth."""
+    """Seen red with rows rounded to float32."""
     X, queries = sample
     d = X.shape[1]
 

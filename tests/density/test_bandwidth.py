@@ -24,7 +24,7 @@ X2 = RNG.standard_normal((50, 2)) @ [[1.0, 0.6], [0.0, 3.0]]
 WEIGHTS = RNG.uniform(0.1, 1.0, 50)
 
 BAD_BANDWIDTHS = [0, -1.0, math.nan, math.inf, None, "wide", ["a", "b"], []]
-BAD_BANDWIDTHS += [[1.0, 2.0, 3.0], [1.0, 0.0], [1.0, -2.0], [1.0, math.nan]]
+BAD_BANDWIDTHS += [[1.0, 2.0, 3.0], [1.0, 0.0], [1.0, math.nan], [1.0, math.inf]]
 BAD_BANDWIDTHS += [[[1.0, 2.0]], np.ones((2, 1))]
 BAD_KERNELS = ["exponential", 3, None, ["x"], [], [0.0, 0.0], [-1.0, 2.0], [1] * 7]
 BAD_KERNELS += [[math.nan], [math.inf], [[1.0]]]
@@ -49,7 +49,7 @@ class TestReferenceRules:
         [("laplacian", 0.7836), ("matern32", 0.5406), ("gaussian", 1.0592)],
     )
     def test_known_factors(self, kernel, factor):
-        """Seen red with the exponent 1/4 for 1/5."""
+        """Seen red with the exponent 1 / (d + 3) for 1 / (d + 4)."""
         got = select_bandwidth(X1, kernel=kernel)
 
         assert got == pytest.approx(factor * X1.std() * 60 ** (-1 / 5), rel=1e-4)
@@ -70,7 +70,7 @@ class TestReferenceRules:
     def test_normal_reference_minimises_the_asymptotic_error(self, kernel):
         """Of normal rows: R / (n h) and the squared bias, by numerical derivatives.
 
-        Seen red with 1151 for 1152.
+        Seen red with 1052 for 1152.
         """
         order = 4 if kernel == "silverman" else 2
         n, sigma = 1000.0, 1.0
@@ -141,7 +141,7 @@ class TestReferenceRules:
 
     def test_offset_beside_a_row_of_no_weight(self):
         """Seen red with a single pass for the spread."""
-        spread = 1e-4 * RNG.standard_normal((30, 1))
+        spread = 1e-6 * RNG.standard_normal((30, 1))
         X = np.vstack([[[0.0]], 1e8 + spread])
         weights = np.append(1e-300, np.ones(30))
 
@@ -219,7 +219,7 @@ class TestCrossValidation:
         ids=["normal", "clusters", "skewed", "heavy tails"],
     )
     def test_no_bandwidth_is_better_in_one_dimension(self, rule, kernel, X):
-        """Seen red with a search that stops after its first step."""
+        """Seen red with a search of 3 calls."""
         make = {"cv_ml": bandwidths.likelihood, "cv_ls": bandwidths.least_squares}
         error = objective(make[rule], X, kernel)
 
@@ -279,17 +279,17 @@ class TestCrossValidation:
 
     def test_a_row_out_of_reach_of_compact_kernels(self):
         """Seen red with infinities in the parabola of the search."""
-        X = np.append(np.linspace(0.0, 1.0, 20), 50.0)[:, None]
+        X = np.append(np.linspace(0.0, 1.0, 12), 3.0)[:, None]
 
         got = select_bandwidth(X, "cv_ml", kernel="epanechnikov")
 
-        assert got > 49.0
+        assert got > 2.0
 
     def test_weights_that_differ_by_hundreds_of_magnitudes(self):
         """Seen red with a weight subtracted from the sum of all."""
         X = np.array([[0.0], [1.0], [1.5]])
 
-        with warnings.catch_warnings(action="ignore"):  # at the bound
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
             for rule in RULES:
                 got = select_bandwidth(X, rule, sample_weight=[1.0, 1e-300, 1e-300])
 
@@ -331,7 +331,7 @@ class TestIdentities:
 
     @each_rule
     def test_zero_weight_is_absence(self, rule):
-        """Seen red with gaps to rows without weight."""
+        """Seen red with weights raised to at least 1e-3."""
         kept = np.arange(len(X2)) % 3 > 0
 
         got = select_bandwidth(X2, rule, sample_weight=WEIGHTS * kept)
@@ -403,13 +403,13 @@ class TestOddRows:
     def test_too_small_a_spread_is_refused(self, rule):
         """Seen red with spreads that underflow to 0 taken for constant columns."""
         with pytest.raises(ValueError, match="X spreads over less than 1e-290"):
-            select_bandwidth([[0.0], [5e-324], [1e-300]], rule)
+            select_bandwidth([[0.0], [5e-324], [5e-324]], rule)
 
     @pytest.mark.parametrize("scale", [1e-280, 1e-160, 1e160, 4e307])
     @each_rule
     def test_extreme_units(self, rule, scale):
-        """Seen red with squares that overflow."""
-        X = X1 / np.abs(X1).max()
+        """Seen red with sums that overflow."""
+        X = np.sort(np.abs(X1), axis=0) / np.abs(X1).max()
 
         got = select_bandwidth(X * scale, rule) / scale
 
@@ -448,7 +448,7 @@ class TestParameters:
         assert model.bandwidth_.dtype == np.float64
 
     def test_search_over_the_bandwidth_needs_no_scorer(self):
-        """Seen red with `score` as a mean over folds of densities for their logs."""
+        """Seen red with minus the likelihood for a score."""
         params = {"bandwidth": [0.001, 0.3, 30.0]}
 
         search = GridSearchCV(ProductKernelDensity(), params, cv=3).fit(X1)

@@ -48,7 +48,7 @@ def test_density_is_the_formula(name):
 
 @each_kernel
 def test_density_far_out(name):
-    """Seen red with the distance squared for a step of the polynomial."""
+    """Seen red with distances beyond the support in the polynomial."""
     u = np.array([0.999_999, 1.0 - 1e-9, 37.0, 500.0, 700.0, 1e4, 1e300, np.inf])
 
     got = find(name).density(np.append(u, -u))
@@ -70,7 +70,7 @@ def test_integral_is_1(name):
 
 @pytest.mark.parametrize("name", smoothing.NAMES)
 def test_moments_are_those_of_the_table(name):
-    """Seen red with 3/16 for the variance of the triangular kernel."""
+    """Seen red with the factorial of l for that of l + k in a moment."""
     kernel = find(name)
 
     assert kernel.variance == pytest.approx(smoothing.VARIANCE[name], abs=2e-14)
@@ -80,7 +80,6 @@ def test_moments_are_those_of_the_table(name):
 @each_kernel
 @pytest.mark.parametrize("power", [0, 2, 4])
 def test_moments_by_quadrature(name, power):
-    """Seen red with l for l + k in the factorial."""
     kernel = find(name)
 
     got = kernel.moment(power)
@@ -199,7 +198,7 @@ def test_times_power(name, power):
 def test_draws_follow_the_kernel(name):
     """False-alarm rate 1e-6 for each of 17 kernels, and the seed is fixed.
 
-    Seen red with draws 3% too wide.
+    Seen red with draws 15% too wide.
     """
     kernel = find(name)
 
