@@ -50,7 +50,7 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         - coefficients c >= 0 of any ``sum_l c[l] |u|^l exp(-|u|)``, at most 6;
         - "silverman", ``exp(-|u|/r) sin(|u|/r + pi/4)`` with ``r = sqrt(2)``, whose
           variance is 0 and which has negative values;
-        - zero for ``|u| > 1``: "uniform", "triangular", "epanechnikov", "biweight",
+        - zero for ``|u| >= 1``: "uniform", "triangular", "epanechnikov", "biweight",
           "triweight", "tricube", "cosine";
         - "gaussian", which is not decomposable: all pairs of rows are visited.
           "matern52" with ``1 / sqrt(6)`` of its bandwidth has the same variance and

@@ -59,6 +59,15 @@ def test_density_far_out(name):
     assert (got[far] == 0.0).all()
 
 
+def test_support_is_open():
+    """Seen red with the last piece closed at its end."""
+    assert find("uniform").density(np.array([-1.0, -0.999, 1.0])).tolist() == [
+        0,
+        0.5,
+        0,
+    ]
+
+
 @each_kernel
 def test_integral_is_1(name):
     density = find(name).density
