@@ -303,8 +303,6 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         """
         check.is_fitted(self)
         axes = check.grid_axes(axes, self.n_features_in_)
-        n_nodes = math.prod(map(len, axes))
-        check.memory(16 * n_nodes, "give fewer nodes per axis")  # with scratch
         axes = [np.ascontiguousarray(axis, dtype=np.float64) for axis in axes]
         weights = self._weights()
         functions = [self._kernel().density] * self.n_features_in_
