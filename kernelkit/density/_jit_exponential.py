@@ -9,8 +9,8 @@ The loops share one form of a function of one feature. With rate a, frequency b 
 and the function is ``sum_k coef[s, k] phi[k](|u|)`` with s = 0 for u >= 0 and 1 below.
 A basis at a sum of distances is a matrix times the basis, ``phi(u + v) = M(v) phi(u)``,
 so that sums over sources are moved from one reference point to the next. References
-stand between a source and its target: every factor is at most one and nothing cancels
-or overflows, whatever the width.
+stand between a source and its target, or at most a width behind the source: factors
+stay bounded and nothing overflows, whatever the width.
 
 `form` is a tuple (widths (d,), rates (d,), frequencies (d,), sizes (d,) int64: lengths
 of the basis, coef (d, 2, longest)). Arrays are float64 and in C order; sources and
@@ -31,8 +31,6 @@ _EPOCH = 1.0  # widths after which a sweep moves its reference
 TILE = 512  # targets that stay in the first cache while all sources pass by
 _LANES = 8  # numbers in the widest vector
 _BINOMIAL = np.array([[math.comb(l, k) for k in range(16)] for l in range(16)], float)
-
-
 _POWERS = np.ldexp(1.0, np.arange(-1080, 2))  # of 2
 
 

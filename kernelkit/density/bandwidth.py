@@ -65,18 +65,24 @@ def resolve(
     if bandwidth in REFERENCE_RULES:
         return reference(bandwidth, X, kernel, weights)
     start = reference("normal_reference", X, kernel, weights)
-    X, weights = _merge_equal_rows(X, weights)  # which are left out together
+    order, starts = places(X)  # equal rows are left out together
+    X, weights = X[order[starts]], np.add.reduceat(weights[order], starts)
     if len(X) == 1:
         return start
     make = likelihood if bandwidth == "cv_ml" else least_squares
     return search(make(X, kernel, weights, start, run=run), X, start)
 
 
-def _merge_equal_rows(X: Array, weights: Array) -> tuple[Array, Array]:
+def places(X: Array) -> tuple[Array, Array]:
+    """Bring equal rows together.
+
+    Returns an order of the rows, (n_samples,), and where in it a run of equal rows
+    starts, (n_places,).
+    """
     order = np.lexsort(X.T)
     X = X[order]
-    starts = np.append(True, (X[1:] != X[:-1]).any(axis=1))
-    return X[starts], np.add.reduceat(weights[order], np.flatnonzero(starts))
+    is_new = np.append(True, (X[1:] != X[:-1]).any(axis=1))
+    return order, np.flatnonzero(is_new)
 
 
 def reference(rule: str, X: Array, kernel: Kernel, weights: Array) -> Values:
@@ -242,8 +248,8 @@ def search(
 
     A bandwidth stays above the least gap between values of its feature: where values
     repeat, cross-validation would choose 0. At most 12 calls for the common factor, and
-    8 for each feature that is not constant if there are several. Warns at
-    the bound unless a bandwidth `may_vanish`.
+    8 for each feature that is not constant if there are several. Warns at the bound
+    unless a bandwidth `may_vanish`.
     """
     gaps = [np.diff(np.unique(column)) for column in X.T]
     least = np.array([gap.min() if gap.size else 0.0 for gap in gaps])
@@ -269,7 +275,7 @@ def search(
         columns = ", ".join(map(str, np.flatnonzero(at_bound)[:10]))
         warnings.warn(
             f"Cross-validation chose the least bandwidth allowed for column {columns}, "
-            "as it does if many rows repeat: give the bandwidth as a number, or use "
+            "as it does if values repeat: give the bandwidth as a number, or use "
             "bandwidth='normal_reference'.",
             UserWarning,
             stacklevel=2,

@@ -190,7 +190,9 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
             kernel reaches, or where the kernel's negative values prevail.
         """
         check.is_fitted(self)
-        return self._log_density(self._queries(X))
+        weights = self._weights()
+        logs = self._log_sums(self._queries(X), weights, leave_out=False)
+        return logs - math.log(weights.sum())
 
     def score(self, X: Any, y: Any = None) -> float:
         """Sum the logarithm of the density over rows.
@@ -284,7 +286,8 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
     def evaluate_grid(self, axes: Any) -> Values:
         """Evaluate the density at every node of a rectilinear grid.
 
-        Exact, and linear in rows and nodes, but for the Gaussian kernel.
+        Exact. Linear in rows and nodes for kernels that decay exponentially; others
+        are added to each node within their reach, the Gaussian to all.
 
         Parameters
         ----------
@@ -380,11 +383,6 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
 
     def _queries(self, X: Any) -> Values | None:
         return None if X is None else check.query_data(self, X)
-
-    def _log_density(self, queries: Array | None) -> Values:
-        weights = self._weights()
-        logs = self._log_sums(queries, weights, leave_out=False)
-        return logs - math.log(weights.sum())
 
     def _log_sums(
         self, queries: Array | None, weights: Array, *, leave_out: bool

@@ -34,10 +34,13 @@ ALGORITHMS = ("tree", "window", "brute")
 _LIMIT = np.array([128, 32, 512, 1024, 2048, 4096, 8192, 16384])
 _TASK = 16384  # rows from which a problem is split into tasks
 _TOP_LEVELS = 3  # splits that make tasks
-_TILES = 16  # tiles of targets in a task of pairs
 _STRIPS = 4  # strips of targets in a task of windows
 _BLOCKS = 4  # tasks that meet in blocks
+_SLABS = 8  # tasks of a grid
+_SIDES = (False, True)  # sources before and behind a target
 _UNDERFLOW = 1e-280  # of the largest weight: smaller sums may have lost terms
+_REMEDY = "give fewer nodes per axis"
+_SQRT2 = math.sqrt(2.0)
 
 
 def choose(algorithm: str, n_sources: int, n_targets: int, functions: Functions) -> str:
@@ -195,9 +198,6 @@ def _log_form(functions: Functions, bandwidth: Array) -> _Form:
     return (bandwidth * scales, 1.0 * ones, 0.0 * ones, ones, coef, np.array([2.0]))
 
 
-_SQRT2 = math.sqrt(2.0)
-
-
 def _sorted_rows(X: Array, run: _parallel.Run) -> tuple[Array, Array, Array]:
     """Put rows into the order of the first feature.
 
@@ -259,9 +259,6 @@ def _tree_sums(
     sums = np.empty_like(out)
     sums[:, order_t] = out
     return sums
-
-
-_SIDES = (False, True)
 
 
 def _pass(loop: Any, reverse: bool, whole: Any, form: _Form, *tables: Any) -> Values:
@@ -527,7 +524,3 @@ def _gaussian_grid(functions: Functions) -> _Form:
     scales = np.array([[f.scale] for f in functions])
     factors = np.array([[[[f.factor]]] for f in functions])
     return scales, factors, np.zeros((len(functions), 2))
-
-
-_SLABS = 8  # tasks of a grid
-_REMEDY = "give fewer nodes per axis"

@@ -336,14 +336,12 @@ def _scale(X: Array, y: Array, weights: Array) -> _Rows:
 
 def _merge_places(rows: _Rows) -> _Rows:
     """Merge rows with equal features into one with their mean target."""
-    order = np.lexsort(rows.X.T)
-    X, weights = rows.X[order], rows.weights[order]
-    is_new = np.append(True, (X[1:] != X[:-1]).any(axis=1))
-    starts = np.flatnonzero(is_new)
+    order, starts = bandwidths.places(rows.X)
+    weights = rows.weights[order]
     totals = np.add.reduceat(weights, starts)
     sums = np.add.reduceat(weights[:, None] * rows.targets[order], starts)
     targets = sums / totals[:, None]
-    return replace(rows, X=X[starts], targets=targets, weights=totals)
+    return replace(rows, X=rows.X[order[starts]], targets=targets, weights=totals)
 
 
 def least_squares(
