@@ -69,6 +69,7 @@ def resolve(
     X, weights = X[order[starts]], np.add.reduceat(weights[order], starts)
     if len(X) == 1:
         return start
+    start = np.maximum(start, _least_gaps(X))
     make = likelihood if bandwidth == "cv_ml" else least_squares
     return search(make(X, kernel, weights, start, run=run), X, start)
 
@@ -236,7 +237,8 @@ def least_squares(
         own = kernel.roughness**d * (weights @ weights)
         square = (weights @ sums(kernel.convolution) + own) / total**2
         left_out = weights @ (sums(kernel.density) / others) / total
-        return float((square - 2.0 * left_out) / np.prod(bandwidth / start))
+        volume = np.log(bandwidth / start).sum()  # of many features, out of range
+        return float((square - 2.0 * left_out) * np.exp(-np.clip(volume, -700, 700)))
 
     return objective
 
@@ -251,9 +253,8 @@ def search(
     8 for each feature that is not constant if there are several. Warns at the bound
     unless a bandwidth `may_vanish`.
     """
-    gaps = [np.diff(np.unique(column)) for column in X.T]
-    least = np.array([gap.min() if gap.size else 0.0 for gap in gaps])
-    varies = np.array([gap.size > 0 for gap in gaps])
+    least = _least_gaps(X)
+    varies = least > 0.0
     if not varies.any():
         return start
 
@@ -281,6 +282,12 @@ def search(
             stacklevel=2,
         )
     return found
+
+
+def _least_gaps(X: Array) -> Values:
+    """Find the least gap between values of each feature, 0 if it is constant."""
+    gaps = [np.diff(np.unique(column)) for column in X.T]
+    return np.array([gap.min() if gap.size else 0.0 for gap in gaps])
 
 
 def _minimise(

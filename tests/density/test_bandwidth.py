@@ -270,6 +270,17 @@ class TestCrossValidation:
         assert 0.999 < got[0] < 2.0
 
     @each_cv_rule
+    def test_gaps_far_above_the_spread(self, rule):
+        """Seen red with the volume relative to a start far below the gaps."""
+        X = np.array([[0.0] * 3, [1.0] * 3])
+
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Cross-validation chose the least")
+            got = select_bandwidth(X, rule, sample_weight=[1.0, 1e-300])
+
+        assert np.isfinite(got).all()
+
+    @each_cv_rule
     def test_repeated_rows_do_not_draw_it_to_zero(self, rule):
         """Seen red with equal rows left out one by one."""
         got = select_bandwidth(np.repeat(X1[:20], 10, axis=0), rule)
