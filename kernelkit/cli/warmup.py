@@ -80,7 +80,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "laplacian": ("tree", "brute"),
     "matern52": ("tree", "brute"),
     "silverman": ("tree", "brute"),
-    "epanechnikov": ("window", "brute"),
+    "epanechnikov": ("tree", "window", "brute"),
     "gaussian": ("brute",),
 }
 
@@ -97,6 +97,8 @@ def _solve_density() -> None:
         X, queries, weights = rng.random((n, d)), rng.random((n, d)), rng.random(n)
         for kernel, algorithms in _FAMILIES.items():
             for algorithm in algorithms:
+                if (kernel, algorithm) == ("epanechnikov", "tree") and d > 2:
+                    continue
                 density = ProductKernelDensity(
                     kernel, bandwidth=0.1, algorithm=algorithm
                 )
@@ -122,6 +124,8 @@ def _solve_regression() -> None:
                 if (kernel, order) == ("silverman", 1):
                     continue
                 for algorithm in algorithms:
+                    if (kernel, algorithm) == ("epanechnikov", "tree") and d > 2:
+                        continue
                     regressor = ProductKernelRegressor(
                         kernel, bandwidth=0.1, order=order, algorithm=algorithm
                     )

@@ -1,12 +1,12 @@
-"""Sums of product kernels at every node of a rectilinear grid.
+"""Sums of kernels that decay exponentially, at every node of a rectilinear grid.
 
 X is (d, n) and weights (n,), float64; nodes holds the ascending nodes of all features
 one after the other, feature k from firsts[k] to firsts[k + 1].
 
-Kernels that decay exponentially, in the form of `_jit_exponential`, are exact without
-visiting pairs: a source between two nodes acts on the nodes above through the next
-node above it, and on those below through the next one below. So it is deposited there,
-and one pass up and one down along each feature carry the deposits on.
+Functions have the form of `_jit_exponential`, and no pairs are visited: a source
+between two nodes acts on the nodes above through the next node above it, and on those
+below through the next one below. So it is deposited there, and one pass up and one down
+along each feature carry the deposits on.
 """
 
 import math
@@ -179,76 +179,3 @@ def _fill_matrix(v, rate, wave, out):
             out[2 * l + 1, 2 * k] = factor * sine
             out[2 * l + 1, 2 * k + 1] = factor * cosine
             term *= v
-
-
-@jit()
-def spread(X, weights, nodes, firsts, begin, end, widths, compact, form, out):
-    """Add each source to the nodes within its reach; nodes begin..end-1 of feature 0.
-
-    form : of `_jit_window`, (breaks, coef, tails) if `compact`, else a Gaussian as
-    (scales (d, 1), factors (d, 1, 1, 1), unused). out : flat.
-    """
-    breaks, coef, _ = form
-    d, n = X.shape
-    n_pieces, n_terms = coef.shape[2], coef.shape[3]
-    values = np.empty(nodes.size)
-    low = np.empty(d, dtype=np.int64)
-    high = np.empty(d, dtype=np.int64)
-    at = np.empty(d, dtype=np.int64)
-    for i in range(n):
-        is_empty = False
-        for k in range(d):
-            part = nodes[firsts[k] : firsts[k + 1]]
-            x = X[k, i]
-            low[k], high[k] = 0, part.size
-            if compact:
-                reach = breaks[k, n_pieces - 1] * widths[k]
-                low[k] = max(_find(part, x - reach) - 1, 0)
-                high[k] = min(_find(part, x + reach) + 1, part.size)
-            if k == 0:
-                low[k], high[k] = max(low[k], begin), min(high[k], end)
-            if low[k] >= high[k]:
-                is_empty = True
-                break
-            for t in range(low[k], high[k]):
-                u = (part[t] - x) / widths[k]
-                value = 0.0
-                if compact:
-                    side = 0 if u >= 0.0 else 1
-                    for p in range(n_pieces):
-                        rest = breaks[k, p] - abs(u)
-                        if rest > 0.0:
-                            for l in range(n_terms - 1, -1, -1):
-                                value = value * rest + coef[k, side, p, l]
-                            break
-                else:
-                    z = u / breaks[k, 0]
-                    value = coef[k, 0, 0, 0] * math.exp(-0.5 * z * z)
-                values[firsts[k] + t] = value
-        if is_empty:
-            continue
-        for k in range(d):
-            at[k] = low[k]
-        last = firsts[d - 1]
-        n_last = firsts[d] - last
-        span = high[d - 1] - low[d - 1]
-        row_values = values[last + low[d - 1] : last + high[d - 1]]
-        while True:
-            weight = weights[i]
-            row = 0
-            for k in range(d - 1):
-                weight *= values[firsts[k] + at[k]]
-                row = row * (firsts[k + 1] - firsts[k]) + at[k]
-            start = row * n_last + low[d - 1]
-            target = out[start : start + span]
-            for t in range(span):
-                target[t] += weight * row_values[t]
-            k = d - 2
-            while k >= 0:
-                at[k] += 1
-                if at[k] < high[k]:
-                    break
-                at[k] = low[k]
-                k -= 1
-            if k < 0:
-                break

@@ -37,7 +37,8 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
        \prod_{k=1}^{d} \frac{1}{h_k} K\Bigl(\frac{q_k - x_{ik}}{h_k}\Bigr).
 
     Kernels that decay exponentially are summed exactly in quasi-linear time, at any
-    bandwidth; compact ones visit only the pairs of rows that are close enough.
+    bandwidth; so are compact ones of one or two features. With more, these visit only
+    the pairs of rows that are close enough.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         How the sums are computed; the result is the same up to rounding.
 
         - "tree": sweeps and divide and conquer, O(n log(n)^(d-1)), for kernels that
-          decay exponentially;
+          decay exponentially, and compact ones of at most 2 features;
         - "window": visits the pairs closer than the bandwidth, for compact kernels;
         - "brute": visits all pairs, O(n^2 d);
         - "auto": the least of an estimate of their work.
@@ -286,8 +287,8 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
     def evaluate_grid(self, axes: Any) -> Values:
         """Evaluate the density at every node of a rectilinear grid.
 
-        Exact. Linear in rows and nodes for kernels that decay exponentially; others
-        are added to each node within their reach, the Gaussian to all.
+        Exact. Sorts the rows, and is linear in rows and nodes for all kernels but the
+        Gaussian, which is added to every node.
 
         Parameters
         ----------

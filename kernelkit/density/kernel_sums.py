@@ -4,7 +4,6 @@ Tasks depend on shapes and numbers only, not on the threads, and their sums are 
 a fixed order.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +14,11 @@ import numpy.typing as npt
 from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit.density import _jit_exponential as tree
+from kernelkit.density import _jit_gaussian as gaussian
 from kernelkit.density import _jit_grid as grid
-from kernelkit.density import _jit_window as window
-from kernelkit.density._jit_sort import argsort_keys, invert_order
+from kernelkit.density import compact_sums
 from kernelkit.density.kernels1d import Compact, Exponential, Gaussian
-from kernelkit.density.ranks import sort_keys
+from kernelkit.density.ranks import sorted_rows
 
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
@@ -34,9 +33,9 @@ ALGORITHMS = ("tree", "window", "brute")
 _LIMIT = np.array([128, 32, 512, 1024, 2048, 4096, 8192, 16384])
 _TASK = 16384  # rows from which a problem is split into tasks
 _TOP_LEVELS = 3  # splits that make tasks
-_STRIPS = 4  # strips of targets in a task of windows
 _BLOCKS = 4  # tasks that meet in blocks
 _SLABS = 8  # tasks of a grid
+_ENTRIES = 2**20  # of a block of values at nodes
 _SIDES = (False, True)  # sources before and behind a target
 _UNDERFLOW = 1e-280  # of the largest weight: smaller sums may have lost terms
 _REMEDY = "give fewer nodes per axis"
@@ -51,10 +50,11 @@ def choose(algorithm: str, n_sources: int, n_targets: int, functions: Functions)
     ValueError
         If the kernel does not fit the algorithm.
     """
-    if algorithm == "tree" and not _are(functions, Exponential):
+    if algorithm == "tree" and not _has_tree(functions):
         raise ValueError(
             "algorithm='tree' needs a kernel that decays exponentially, such as "
-            "'laplacian' or 'matern52': use 'auto'."
+            "'laplacian' or 'matern52', or one that is zero far out, such as "
+            "'epanechnikov', and at most 2 features: use 'auto'."
         )
     if algorithm == "window" and not _are(functions, Compact):
         raise ValueError(
@@ -64,7 +64,7 @@ def choose(algorithm: str, n_sources: int, n_targets: int, functions: Functions)
     if algorithm != "auto":
         return algorithm
     if _are(functions, Compact):
-        return "window"
+        return "tree" if compact_sums.prefers_tree(functions) else "window"
     if _are(functions, Exponential):
         pairs = n_sources * n_targets
         few = _limits(len(functions))[-1] * (n_sources + n_targets) // 2
@@ -111,10 +111,17 @@ def kernel_sums(
     n_queries = len(X) if queries is None else len(queries)
     algorithm = choose(algorithm, len(X), n_queries, functions)
     weights = np.ascontiguousarray(weights)
+    if _are(functions, Compact):
+        loop = {
+            "tree": compact_sums.tree_sums,
+            "window": compact_sums.box_sums,
+            "brute": compact_sums.pair_sums,
+        }[algorithm]
+        if algorithm == "window" and any(f.tail.any() for f in functions):
+            loop = compact_sums.pair_sums
+        return loop(X, weights, queries, functions, bandwidth, run)
     if algorithm == "tree":
         return _tree_sums(X, weights, queries, _exponential(functions, bandwidth), run)
-    if algorithm == "window" and not any(f.tail.any() for f in functions):
-        return _window_sums(X, weights, queries, functions, bandwidth, run)
     return _pair_sums(X, weights, queries, functions, bandwidth, run)
 
 
@@ -154,7 +161,7 @@ def log_kernel_sums(
     form = _log_form(functions, bandwidth)
     run(
         (tree.log_sums, (X_s, log_weights, X_t, skip, start, stop, form, out))
-        for start, stop in _cuts(faint.size, window.TILE)
+        for start, stop in _cuts(faint.size, gaussian.TILE)
     )
     logs[faint] = out
     return logs
@@ -162,6 +169,11 @@ def log_kernel_sums(
 
 def _are(functions: Functions, kind: type) -> bool:
     return all(isinstance(function, kind) for function in functions)
+
+
+def _has_tree(functions: Functions) -> bool:
+    is_compact = _are(functions, Compact) and compact_sums.allows_tree(functions)
+    return is_compact or _are(functions, Exponential)
 
 
 def _limits(n_features: int) -> Array:
@@ -198,40 +210,14 @@ def _log_form(functions: Functions, bandwidth: Array) -> _Form:
     return (bandwidth * scales, 1.0 * ones, 0.0 * ones, ones, coef, np.array([2.0]))
 
 
-def _sorted_rows(X: Array, run: _parallel.Run) -> tuple[Array, Array, Array]:
-    """Put rows into the order of the first feature.
-
-    Returns that order (n,), the rows (d, n) in it, and the positions in ascending order
-    of each feature (d, n); both int32.
-    """
-    n, d = X.shape
-    orders = np.empty((d, n), dtype=np.int32)
-    rows = np.empty((d, n))
-    places = np.empty(n, dtype=np.int32)
-
-    def sort(k: int) -> None:
-        orders[k] = argsort_keys(sort_keys(X[:, k]))
-
-    run((sort, (k,)) for k in range(d))
-    order = orders[0].copy()
-    invert_order(order, places)
-
-    def lay_out(k: int) -> None:
-        np.take(np.ascontiguousarray(X[:, k]), order, out=rows[k], mode="clip")
-        orders[k] = places[orders[k]]
-
-    run((lay_out, (k,)) for k in range(d))
-    return order, rows, orders
-
-
 def _tree_sums(
     X: Array, weights: Array, queries: Array | None, form: _Form, run: _parallel.Run
 ) -> Values:
     own = queries is None
-    order_s, X_s, orders_s = _sorted_rows(X, run)
+    order_s, X_s, orders_s = sorted_rows(X, run)
     order_t, X_t, orders_t = order_s, X_s, orders_s
     if queries is not None:
-        order_t, X_t, orders_t = _sorted_rows(queries, run)
+        order_t, X_t, orders_t = sorted_rows(queries, run)
     d, m = X_t.shape
     heavy = np.take(weights, order_s, axis=1)
     limit = _limits(d)
@@ -352,111 +338,20 @@ def _pair_sums(
             tree.brute(d, own, X_s, 0, n, weights, X_t, start, stop, form, out)
 
         tile = tree.TILE
-    elif _are(functions, Gaussian):
+    else:
         scales = np.array([f.scale for f in functions])
         factors = np.array([f.factor for f in functions])
         powers = np.array([f.power for f in functions])
         form = (scales, factors, powers)
 
         def meet(start: int, stop: int) -> None:
-            window.gaussian_pairs(
+            gaussian.add_pairs(
                 own, X_s, weights, X_t, start, stop, bandwidth, form, out
             )
 
-        tile = window.TILE
-    else:
-        form = _compact(functions)
-        same = np.arange(m)
-
-        def meet(start: int, stop: int) -> None:
-            window.compact_pairs(
-                own, X_s, 0, n, weights, X_t, start, stop, same, bandwidth, form, out
-            )
-
-        tile = window.TILE
+        tile = gaussian.TILE
     run((meet, cut) for cut in _cuts(m, tile))
     return out
-
-
-def _compact(functions: Functions) -> _Form:
-    breaks = np.array([f.breaks for f in functions])
-    coef = _pad([f.coef for f in functions])
-    return breaks, coef, np.array([f.tail for f in functions])
-
-
-def _pad(blocks: Sequence[Array]) -> Array:
-    """Stack coefficients, with zeros for the highest powers that some lack."""
-    longest = max(block.shape[-1] for block in blocks)
-    return np.array(
-        [
-            np.pad(block, [(0, 0), (0, 0), (0, longest - block.shape[-1])])
-            for block in blocks
-        ]
-    )
-
-
-def _window_sums(
-    X: Array,
-    weights: Array,
-    queries: Array | None,
-    functions: Functions,
-    bandwidth: Array,
-    run: _parallel.Run,
-) -> Values:
-    """Visit the pairs within reach, found by the two features that tell most."""
-    own = queries is None
-    Q = X if queries is None else queries
-    reach = np.array([f.breaks[-1] for f in functions]) * bandwidth
-    low, high = np.quantile(X, [0.05, 0.95], axis=0, method="inverted_cdf")
-    share = reach / np.maximum(high - low, reach)
-    axes = np.argsort(share, kind="stable")[:2]
-    axes = axes if axes.size == 2 else np.array([0, 0])
-    length = int(max(256, share[axes[0]] * len(X) / 2))
-    order_s, X_s, strips_s = _strips(X, axes, length)
-    order_t, X_t, strips_t = order_s, X_s, strips_s
-    if not own:
-        order_t, X_t, strips_t = _strips(Q, axes, length)
-    heavy = np.take(weights, order_s, axis=1)
-    sums = np.zeros((len(weights), len(Q)))
-    same = np.arange(len(Q))
-    form = _compact(functions)
-    run(
-        (
-            window.window_sums,
-            (
-                own,
-                X_s,
-                strips_s,
-                heavy,
-                X_t,
-                strips_t,
-                first,
-                last,
-                same,
-                reach,
-                (int(axes[0]), int(axes[1])),
-                bandwidth,
-                form,
-                sums,
-            ),
-        )
-        for first, last in _cuts(strips_t.size - 1, _STRIPS)
-    )
-    out = np.empty_like(sums)
-    out[:, order_t] = sums
-    return out
-
-
-def _strips(X: Array, axes: Array, length: int) -> tuple[Array, Array, Array]:
-    """Sort rows by a feature, cut them into strips, and sort these by another."""
-    order = np.argsort(X[:, axes[0]], kind="stable")
-    n = order.size
-    starts = np.append(np.arange(0, n, length), n)
-    if axes[0] != axes[1]:
-        for start, stop in itertools.pairwise(starts):
-            part = order[start:stop]
-            order[start:stop] = part[np.argsort(X[part, axes[1]], kind="stable")]
-    return order, np.ascontiguousarray(X[order].T), starts
 
 
 def grid_sums(
@@ -478,25 +373,15 @@ def grid_sums(
     MemoryError
         If the sums at the nodes do not fit in memory.
     """
+    if _are(functions, Compact):
+        return compact_sums.grid_sums(X, weights, axes, functions, bandwidth, run)
+    if _are(functions, Gaussian):
+        return _gaussian_grid_sums(X, weights, axes, functions, bandwidth, run)
     shape = tuple(map(len, axes))
     n_nodes = math.prod(shape)
     X = np.ascontiguousarray(X.T)
     nodes = np.concatenate(axes)
     firsts = np.cumsum([0, *shape])
-    if not _are(functions, Exponential):
-        check.memory(8 * n_nodes, _REMEDY)
-        out = np.zeros(n_nodes)
-        compact = _are(functions, Compact)
-        form = _compact(functions) if compact else _gaussian_grid(functions)
-        tasks = _cuts(shape[0], -(-shape[0] // _SLABS))
-        run(
-            (
-                grid.spread,
-                (X, weights, nodes, firsts, *cut, bandwidth, compact, form, out),
-            )
-            for cut in tasks
-        )
-        return out.reshape(shape)
     form = _exponential(functions, bandwidth)
     widths, rates, waves, sizes, coef = form
     n_entries = n_nodes * math.prod((2 * sizes).tolist())
@@ -520,7 +405,32 @@ def grid_sums(
     return table.reshape(shape)
 
 
-def _gaussian_grid(functions: Functions) -> _Form:
-    scales = np.array([[f.scale] for f in functions])
-    factors = np.array([[[[f.factor]]] for f in functions])
-    return scales, factors, np.zeros((len(functions), 2))
+def _gaussian_grid_sums(
+    X: Array,
+    weights: Array,
+    axes: Sequence[Array],
+    functions: Functions,
+    bandwidth: Array,
+    run: _parallel.Run,
+) -> Values:
+    """Multiply the values at the nodes of all features but the last by the last's."""
+    shape = tuple(map(len, axes))
+    n_others = math.prod(shape[:-1])
+    check.memory(8 * math.prod(shape), _REMEDY)
+    out = np.zeros((n_others, shape[-1]))
+    length = max(_ENTRIES // max(n_others, shape[-1]), 1)
+
+    def add(first: int, last: int) -> None:
+        for start, stop in _cuts(len(X), length):
+            left = weights[start:stop, None]
+            for k, axis in enumerate(axes):
+                nodes = axis[first:last] if k == len(axes) - 1 else axis
+                with np.errstate(over="ignore"):
+                    u = (nodes - X[start:stop, k, None]) / bandwidth[k]
+                values = functions[k](u)
+                if k < len(axes) - 1:
+                    left = (left[:, :, None] * values[:, None, :]).reshape(len(u), -1)
+            out[:, first:last] += left.T @ values
+
+    run((add, cut) for cut in _cuts(shape[-1], -(-shape[-1] // 2)))
+    return out.reshape(shape)

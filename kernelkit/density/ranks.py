@@ -85,6 +85,32 @@ def flip(places: Array, thresholds: Array, upper: Array) -> tuple[Array, Array]:
     return places, np.where(upper, np.int32(n) - thresholds, thresholds)
 
 
+def sorted_rows(X: Array, run: _parallel.Run) -> tuple[Array, Array, Array]:
+    """Put rows into the order of the first feature.
+
+    Returns that order (n,), the rows (d, n) in it, and the positions in ascending order
+    of each feature (d, n); both int32.
+    """
+    n, d = X.shape
+    orders = np.empty((d, n), dtype=np.int32)
+    rows = np.empty((d, n))
+    places = np.empty(n, dtype=np.int32)
+
+    def sort(k: int) -> None:
+        orders[k] = argsort_keys(sort_keys(X[:, k]))
+
+    run((sort, (k,)) for k in range(d))
+    order = orders[0].copy()
+    invert_order(order, places)
+
+    def lay_out(k: int) -> None:
+        np.take(np.ascontiguousarray(X[:, k]), order, out=rows[k], mode="clip")
+        orders[k] = places[orders[k]]
+
+    run((lay_out, (k,)) for k in range(d))
+    return order, rows, orders
+
+
 def _check_size(X: Array) -> None:
     if len(X) >= 2**31:
         raise NotImplementedError(

@@ -33,10 +33,10 @@ def positive(n):
     return np.random.default_rng(1).uniform(0.1, 1.0, n)
 
 
-def algorithms(kernel):
-    """Name all that can sum a kernel."""
+def algorithms(kernel, d):
+    """Name all that can sum a kernel over d features."""
     if kernel in COMPACT:
-        return ["window", "brute"]
+        return ["tree", "window", "brute"] if d <= 2 else ["window", "brute"]
     return ["brute"] if kernel == "gaussian" else ["tree", "brute"]
 
 
@@ -137,7 +137,7 @@ class TestTwin:
         """Seen red with one weight too large by 1e-10."""
         X, weights = tied_rows(40, d)
         queries = np.vstack([X[:5] + 0.05, 3.0 * normal(10, d)])
-        for algorithm in algorithms(kernel):
+        for algorithm in algorithms(kernel, d):
             model = ProductKernelDensity(
                 kernel, bandwidth=bandwidth, algorithm=algorithm
             )
@@ -160,7 +160,7 @@ class TestTwin:
         X, weights = tied_rows(1500, d)
         queries = np.vstack([X[:300] + 0.05, 3.0 * normal(300, d)])
         model = ProductKernelDensity(
-            kernel, bandwidth=bandwidth, algorithm=algorithms(kernel)[0]
+            kernel, bandwidth=bandwidth, algorithm=algorithms(kernel, d)[0]
         ).fit(X, sample_weight=weights)
 
         own, left_out = model.score_samples(), model.loo_log_density()
@@ -178,7 +178,7 @@ class TestTwin:
         X = 1e8 + normal(60, d)
         queries = 1e8 + normal(20, d, seed=1)
 
-        for algorithm in algorithms(kernel):
+        for algorithm in algorithms(kernel, d):
             model = ProductKernelDensity(kernel, bandwidth=0.7, algorithm=algorithm)
 
             got = model.fit(X).score_samples(queries)
@@ -205,7 +205,7 @@ class TestTwin:
         queries = np.full((2, d), distance) * [[1.0], [-1.0]]
         queries[1, 0] *= 0.5
 
-        for algorithm in algorithms(kernel):
+        for algorithm in algorithms(kernel, d):
             model = ProductKernelDensity(kernel, bandwidth=1.0, algorithm=algorithm)
             got = model.fit(X, sample_weight=weights).score_samples(queries)
 
@@ -225,7 +225,7 @@ class TestTwin:
         X, weights = tied_rows(60, d)
         queries = normal(20, d, seed=1) * 4.0
 
-        for algorithm in algorithms(kernel):
+        for algorithm in algorithms(kernel, d):
             model = ProductKernelDensity(kernel, bandwidth=0.8, algorithm=algorithm)
             model.fit(X, sample_weight=weights)
             for rows, got in ((queries, model.cdf(queries)), (X, model.cdf())):
@@ -529,7 +529,7 @@ class TestAlgorithms:
         queries = X[:200] + 0.3 * np.sign(normal(200, d).round())
         results = []
 
-        for algorithm in ("auto", *algorithms(kernel)):
+        for algorithm in ("auto", *algorithms(kernel, d)):
             model = ProductKernelDensity(kernel, bandwidth=0.71, algorithm=algorithm)
             model.fit(X, sample_weight=weights)
             logs = model.score_samples(), model.score_samples(queries)
@@ -545,12 +545,13 @@ class TestAlgorithms:
 
     @each_kernel
     @pytest.mark.parametrize("algorithm", ["tree", "window"])
-    def test_unfit_algorithm_is_refused(self, kernel, algorithm):
+    @pytest.mark.parametrize("d", [1, 3])
+    def test_unfit_algorithm_is_refused(self, kernel, algorithm, d):
         """Seen red with another algorithm taken in silence."""
         estimator = ProductKernelDensity(kernel, algorithm=algorithm)
-        X = [[0.0], [1.0]]
+        X = normal(5, d)
 
-        if algorithm in algorithms(kernel):
+        if algorithm in algorithms(kernel, d):
             assert estimator.fit(X).algorithm_ == algorithm
             return
         with pytest.raises(ValueError, match="algorithm="):
