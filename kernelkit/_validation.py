@@ -244,8 +244,13 @@ def sample_weight(sample_weight: Any, X: Array) -> Array | None:
     return None if (weights == weights[0]).all() else weights
 
 
-def grid_axes(axes: Any, n_features: int) -> list[Array]:
-    """Check the axes of a rectilinear grid: strictly increasing finite numbers."""
+def grid_axes(
+    axes: Any, n_features: int, dtype: npt.DTypeLike | None = None
+) -> list[Array]:
+    """Check the axes of a rectilinear grid: strictly increasing finite numbers.
+
+    They increase in the given dtype, to which they are converted; None keeps theirs.
+    """
     axes = list(axes)
     if len(axes) != n_features:
         raise ValueError(
@@ -257,10 +262,11 @@ def grid_axes(axes: Any, n_features: int) -> list[Array]:
         nodes = check_array(
             axis, ensure_2d=False, dtype="numeric", input_name=f"axes[{k}]"
         )
+        nodes = np.ascontiguousarray(nodes, dtype=dtype)
         if nodes.ndim != 1 or not (nodes[1:] > nodes[:-1]).all():
             raise ValueError(
-                f"axes[{k}] must be a 1-D array of strictly increasing numbers; "
-                "np.unique sorts it and drops repetitions."
+                f"axes[{k}] must be a 1-D array of strictly increasing {nodes.dtype} "
+                "numbers; np.unique sorts it and drops repetitions."
             )
         checked.append(nodes)
     return checked

@@ -306,8 +306,7 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
             If the grid has more nodes than fit in memory.
         """
         check.is_fitted(self)
-        axes = check.grid_axes(axes, self.n_features_in_)
-        axes = [np.ascontiguousarray(axis, dtype=np.float64) for axis in axes]
+        axes = check.grid_axes(axes, self.n_features_in_, dtype=np.float64)
         weights = self._weights()
         functions = [self._kernel().density] * self.n_features_in_
         with _parallel.threads(self.n_jobs) as run:

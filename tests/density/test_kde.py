@@ -630,6 +630,13 @@ class TestUse:
             with pytest.raises(ValueError, match=r"axes\[1\]"):
                 model.evaluate_grid([[0.0, 1.0], axis])
 
+    def test_grid_axis_whose_nodes_round_to_one_is_refused(self):
+        """Seen red with the order checked before the conversion."""
+        model = ProductKernelDensity().fit([[0.0], [1.0]])
+
+        with pytest.raises(ValueError, match=r"axes\[0\].*increasing float64 numbers"):
+            model.evaluate_grid([[2**60, 2**60 + 1]])
+
     def test_grid_that_exceeds_memory_is_refused(self):
         """Seen red without the estimate."""
         model = ProductKernelDensity().fit([[0.0, 1.0, 2.0], [1.0, 3.0, 5.0]])
