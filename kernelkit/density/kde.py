@@ -19,7 +19,7 @@ from kernelkit.density.kernel_sums import (
     kernel_sums,
     log_kernel_sums,
 )
-from kernelkit.density.kernels1d import KERNELS, find
+from kernelkit.density.kernels1d import KERNELS, Kernel, find
 
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
@@ -163,7 +163,8 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         X = check.fit_data(self, X)
         weights = check.sample_weight(sample_weight, X)
         owner = type(self).__name__
-        kernel = find(check.sargan(owner, self.kernel))
+        self._kernel_of_fit = check.sargan(owner, self.kernel)
+        kernel = self._kernel()
         self.algorithm_ = choose(
             self.algorithm, len(X), len(X), [kernel.density] * X.shape[1]
         )
@@ -372,8 +373,8 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
             sizes[i] = weights @ np.abs(kernel.density(steps)).prod(axis=1)
         return np.maximum(sums, 0.0) / sizes
 
-    def _kernel(self) -> Any:
-        return find(check.sargan(type(self).__name__, self.kernel))
+    def _kernel(self) -> Kernel:
+        return find(self._kernel_of_fit)
 
     def _weights(self) -> Values:
         """Weights of the training rows, the largest 1."""

@@ -135,7 +135,7 @@ class DensityDisplay:
         margin = check.positive("margin", margin)
         rows = estimator.X_fit_[:, features]
         marginal = ProductKernelDensity(
-            estimator.kernel,
+            estimator._kernel_of_fit,
             bandwidth=estimator.bandwidth_[features],
             algorithm=estimator.algorithm,
             n_jobs=estimator.n_jobs,

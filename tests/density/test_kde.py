@@ -637,6 +637,20 @@ class TestUse:
         with pytest.raises(ValueError, match=r"axes\[0\].*increasing float64 numbers"):
             model.evaluate_grid([[2**60, 2**60 + 1]])
 
+    def test_kernel_stays_that_of_the_fit(self):
+        """Seen red with the parameter read at each call."""
+        coefficients, queries = [1.0, 0.0], [[0.5], [9.0]]
+        model = ProductKernelDensity(coefficients, bandwidth=1.0).fit([[0.0], [1.0]])
+        expected = model.score_samples(queries), model.cdf(queries)
+
+        coefficients[1] = 5.0
+        mutated = model.score_samples(queries), model.cdf(queries)
+        model.set_params(kernel="no kernel")
+        changed = model.score_samples(queries), model.cdf(queries)
+
+        np.testing.assert_array_equal(mutated, expected)
+        np.testing.assert_array_equal(changed, expected)
+
     def test_grid_that_exceeds_memory_is_refused(self):
         """Seen red without the estimate."""
         model = ProductKernelDensity().fit([[0.0, 1.0, 2.0], [1.0, 3.0, 5.0]])

@@ -57,6 +57,17 @@ def test_values_equal_density(kernel):
     )
 
 
+def test_kernel_is_that_of_the_fit():
+    """Seen red with the kernel read from the parameter."""
+    density = ProductKernelDensity("gaussian", bandwidth=1.0).fit([[0.0], [1.0]])
+
+    density.set_params(kernel="uniform")
+    display = DensityDisplay.from_estimator(density)
+
+    expected = np.exp(density.score_samples(display.nodes[0][:, None]))
+    np.testing.assert_allclose(display.values, expected, rtol=1e-12)
+
+
 def test_contours_hold_the_nodes_of_their_level():
     """Seen red with the values not transposed."""
     density = ProductKernelDensity().fit(normal_rows(50, 2) * [1.0, 30.0])
