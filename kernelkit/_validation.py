@@ -25,7 +25,11 @@ from sklearn.utils.validation import (
 
 Array = npt.NDArray[Any]
 
-N_JOBS = [Integral, None]
+N_JOBS = [
+    Interval(Integral, None, -1, closed="right"),
+    Interval(Integral, 1, None, closed="left"),
+    None,
+]
 ORDER = [Options(Integral, {0, 1})]
 
 _SARGAN_TERMS = 6  # beyond this, powers of far differences lose digits
@@ -251,6 +255,11 @@ def grid_axes(
 
     They increase in the given dtype, to which they are converted; None keeps theirs.
     """
+    if not np.iterable(axes):
+        raise ValueError(
+            f"A grid needs one axis per feature: expected a list of {n_features}, "
+            f"got {axes!r}."
+        )
     axes = list(axes)
     if len(axes) != n_features:
         raise ValueError(
@@ -259,6 +268,8 @@ def grid_axes(
         )
     checked = []
     for k, axis in enumerate(axes):
+        if not np.iterable(axis):
+            raise ValueError(f"axes[{k}] must be a 1-D array. Got {axis!r} instead.")
         nodes = check_array(
             axis, ensure_2d=False, dtype="numeric", input_name=f"axes[{k}]"
         )

@@ -36,9 +36,12 @@ def problem(Estimator):
 each_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
 
 
-@pytest.mark.parametrize(
+each_with_threads = pytest.mark.parametrize(
     "Estimator", [E for E in ESTIMATORS if "n_jobs" in new(E).get_params()]
 )
+
+
+@each_with_threads
 @pytest.mark.parametrize("weighted", [False, True], ids=["counts", "weights"])
 def test_number_of_threads_does_not_matter(Estimator, weighted):
     """Seen red with sums added in the order in which tasks end."""
@@ -50,6 +53,15 @@ def test_number_of_threads_does_not_matter(Estimator, weighted):
         got = fit_and_ask(quick(Estimator, n_jobs=n_jobs), rows, queries, weights)
 
         assert_same_bits(got, expected)
+
+
+@each_with_threads
+def test_no_thread_is_refused(Estimator):
+    """Seen red with the words of joblib, which name no parameter."""
+    name = Estimator.__name__
+
+    with pytest.raises(ValueError, match=f"The 'n_jobs' parameter of {name} must be"):
+        quick(Estimator, n_jobs=0).fit(X[:9], Y[:9])
 
 
 @each_estimator

@@ -321,10 +321,16 @@ class TestInput:
         assert ecdf([[1.0, 2.0]], np.empty((0, 2))).shape == (0,)
 
     def test_grid_axes_are_checked(self):
+        """Seen red with a number iterated over."""
         distribution = MultivariateECDF().fit(FIVE_ROWS)
 
         with pytest.raises(ValueError, match="expected 2 axes, got 1"):
             distribution.evaluate_grid([[1, 2]])
+        for axes in (5, None):
+            with pytest.raises(ValueError, match=f"a list of 2, got {axes}"):
+                distribution.evaluate_grid(axes)
+        with pytest.raises(ValueError, match=r"axes\[0\] must be .* Got 5 instead"):
+            distribution.evaluate_grid([5, 6])
         with pytest.raises(ValueError, match=r"axes\[1\].*strictly increasing"):
             distribution.evaluate_grid([[1, 2], [1, 1]])
         with pytest.raises(ValueError, match="axes"):

@@ -622,10 +622,13 @@ class TestUse:
         assert max(likelihoods, key=likelihoods.get) == "cv_ml"
 
     def test_grid_axes_are_checked(self):
+        """Seen red with a number iterated over."""
         model = ProductKernelDensity().fit([[0.0, 1.0], [1.0, 3.0]])
 
         with pytest.raises(ValueError, match="one axis per feature: expected 2 axes"):
             model.evaluate_grid([[0.0, 1.0]])
+        with pytest.raises(ValueError, match="a list of 2, got 5"):
+            model.evaluate_grid(5)
         for axis in ([1.0, 0.0], [0.0, 0.0], [0.0, np.inf], [[0.0]]):
             with pytest.raises(ValueError, match=r"axes\[1\]"):
                 model.evaluate_grid([[0.0, 1.0], axis])
