@@ -224,6 +224,17 @@ def is_fitted(estimator: BaseEstimator) -> None:
     check_is_fitted(estimator)
 
 
+def is_drawn_by(display: type, estimator: BaseEstimator, kind: type) -> None:
+    """Raise TypeError unless a fitted estimator is of the kind that a display draws."""
+    is_fitted(estimator)
+    if not isinstance(estimator, kind):
+        raise TypeError(
+            f"{display.__name__} draws a {kind.__name__}. Got a "
+            f"{type(estimator).__name__} instead: of a pipeline pass pipeline[-1], of "
+            "a search search.best_estimator_."
+        )
+
+
 def sample_weight(sample_weight: Any, X: Array) -> Array | None:
     """Check row weights; None if all rows weigh the same."""
     if sample_weight is None:

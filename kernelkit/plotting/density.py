@@ -101,7 +101,7 @@ class DensityDisplay:
         Parameters
         ----------
         estimator : ProductKernelDensity
-            Fitted estimator.
+            Fitted estimator; of a pipeline the last step.
         X : array-like of shape (n_rows, n_features) or None, default=None
             Rows whose range is drawn; None stands for the training rows.
         features : sequence of one or two ints or None, default=None
@@ -124,12 +124,14 @@ class DensityDisplay:
 
         Raises
         ------
+        TypeError
+            If the estimator is another one, such as a pipeline.
         ValueError
             If there are more than two features to draw.
         MissingDependencyError
             If matplotlib is not installed.
         """
-        check.is_fitted(estimator)
+        check.is_drawn_by(cls, estimator, ProductKernelDensity)
         features = drawable(features, estimator.n_features_in_)
         resolution = check.count("grid_resolution", grid_resolution)
         margin = check.positive("margin", margin)

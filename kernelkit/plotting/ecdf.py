@@ -103,7 +103,7 @@ class ECDFDisplay:
         Parameters
         ----------
         estimator : MultivariateECDF
-            Fitted estimator.
+            Fitted estimator; of a pipeline the last step.
         X : array-like of shape (n_rows, n_features) or None, default=None
             Rows whose range is drawn; None stands for the training rows.
         features : sequence of one or two ints or None, default=None
@@ -131,13 +131,15 @@ class ECDFDisplay:
 
         Raises
         ------
+        TypeError
+            If the estimator is another one, such as a pipeline.
         ValueError
             If there are more than two features to draw, or `method` is "dkw" and the
             rows have unequal weights.
         MissingDependencyError
             If matplotlib is not installed.
         """
-        check.is_fitted(estimator)
+        check.is_drawn_by(cls, estimator, MultivariateECDF)
         features = drawable(features, estimator.n_features_in_)
         rows = np.column_stack(
             [estimator.sorted_values_[k][estimator.ranks_[k]] for k in features]

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from kernelkit import DensityDisplay, ProductKernelDensity
+from kernelkit import DensityDisplay, ProductKernelDensity, ProductKernelRegressor
 from kernelkit.exceptions import MissingDependencyError
 
 
@@ -232,6 +234,29 @@ def test_wrong_grid_is_refused(options):
 def test_unfitted_density_is_refused():
     with pytest.raises(NotFittedError):
         DensityDisplay.from_estimator(ProductKernelDensity())
+
+
+@pytest.mark.parametrize(
+    ("estimator", "words"),
+    [
+        (make_pipeline(StandardScaler(), ProductKernelDensity()), r"pipeline\[-1\]"),
+        (ProductKernelRegressor(bandwidth=1.0), "Got a ProductKernelRegressor"),
+    ],
+)
+def test_other_estimators_are_refused(estimator, words):
+    """Seen red with any fitted estimator let through."""
+    estimator.fit([[0.0], [1.0]], [0.0, 1.0])
+
+    with pytest.raises(TypeError, match=f"draws a ProductKernelDensity.*{words}"):
+        DensityDisplay.from_estimator(estimator)
+
+
+def test_step_of_a_pipeline_is_drawn():
+    pipeline = make_pipeline(StandardScaler(), ProductKernelDensity())
+
+    display = DensityDisplay.from_estimator(pipeline.fit(normal_rows(9, 1))[-1])
+
+    assert display.ax_.get_xlabel() == "x0"
 
 
 def test_axis_labels_are_feature_names():

@@ -6,8 +6,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from kernelkit import ECDFDisplay, MultivariateECDF
+from kernelkit import ECDFDisplay, MultivariateECDF, ProductKernelDensity
 from kernelkit.exceptions import MissingDependencyError
 
 
@@ -64,6 +66,21 @@ def test_no_level_draws_no_band():
 
     assert display.band_ is None
     assert not display.ax_.collections
+
+
+@pytest.mark.parametrize(
+    ("estimator", "words"),
+    [
+        (make_pipeline(StandardScaler(), MultivariateECDF()), r"pipeline\[-1\]"),
+        (ProductKernelDensity(), "Got a ProductKernelDensity"),
+    ],
+)
+def test_other_estimators_are_refused(estimator, words):
+    """Seen red with any fitted estimator let through."""
+    estimator.fit([[0.0], [1.0]])
+
+    with pytest.raises(TypeError, match=f"draws a MultivariateECDF.*{words}"):
+        ECDFDisplay.from_estimator(estimator)
 
 
 def test_simultaneous_band_of_unequal_weights_is_refused():
