@@ -1,18 +1,18 @@
 """Bandwidths of product kernels: reference rules and cross-validation."""
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
+from sklearn.exceptions import ConvergenceWarning
 
 from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit.density.kernel_sums import kernel_sums, log_kernel_sums
 from kernelkit.density.kernels1d import Kernel
+from kernelkit.exceptions import warn
 
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
@@ -23,6 +23,9 @@ RULES = (*REFERENCE_RULES, "cv_ml", "cv_ls")
 
 _SMALLEST_SPREAD = 1e-290  # below it, bandwidths would be subnormal numbers
 _LARGEST_FACTOR = 1e3  # times the reference: the kernel is flat over the rows
+_LEAST_GAIN = 1e-4  # of the objective in a pass, below which a search ends
+_LARGE_GAIN = 1e-2  # that it should not end with
+_LEAST_STEP = 0.05  # of the logarithm of a bandwidth
 
 
 def resolve(
@@ -122,22 +125,21 @@ def reference(rule: str, X: Array, kernel: Kernel, weights: Array) -> Values:
                 f"{kernel.name!r} is 0: use bandwidth='normal_reference'."
             )
         factor = n_samples ** (-1.0 / (d + 4)) / math.sqrt(kernel.variance)
-    else:
-        roughness = (2.0 * math.sqrt(math.pi) * kernel.roughness) ** d / n_samples
+    else:  # by logarithms, as a power of d leaves the range of floats
+        log = d * math.log(2.0 * math.sqrt(math.pi) * kernel.roughness)
+        log -= math.log(n_samples)
         if kernel.variance < 1e-9:
-            scale = 1152.0 / ((96 + 9 * d) * kernel.moment(4) ** 2)
-            factor = (scale * roughness) ** (1.0 / (d + 8))
+            log += math.log(1152.0 / ((96 + 9 * d) * kernel.moment(4) ** 2))
+            factor = math.exp(log / (d + 8))
         else:
-            scale = 4.0 / ((d + 2) * kernel.variance**2)
-            factor = (scale * roughness) ** (1.0 / (d + 4))
+            log += math.log(4.0 / ((d + 2) * kernel.variance**2))
+            factor = math.exp(log / (d + 4))
     is_constant = (X[0] == X).all(axis=0)
     if is_constant.any():
         columns = ", ".join(map(str, np.flatnonzero(is_constant)[:10]))
-        warnings.warn(
+        warn(
             f"X is constant in column {columns}: its bandwidth is set to 1, which "
             "leaves the other features as they are.",
-            UserWarning,
-            stacklevel=2,
         )
     if ((spread < _SMALLEST_SPREAD) & ~is_constant).any():
         raise ValueError(
@@ -246,40 +248,74 @@ def least_squares(
 def search(
     objective: Objective, X: Array, start: Array, *, may_vanish: bool = False
 ) -> Values:
-    """Minimise over a common factor of the start, then feature by feature.
+    """Minimise over a common factor of the start, then feature by feature, repeatedly.
 
     A bandwidth stays above the least gap between values of its feature: where values
-    repeat, cross-validation would choose 0. At most 12 calls for the common factor, and
-    8 for each feature that is not constant if there are several. Warns at the bound
-    unless a bandwidth `may_vanish`.
+    repeat, cross-validation would choose 0. At most 20 calls for one feature, 30 for
+    two and 30 more for each further one. Warns at the bound, unless a bandwidth
+    `may_vanish`, and where the calls do not suffice.
+
+    Raises
+    ------
+    ValueError
+        If the objective is infinite wherever the search goes.
     """
     least = _least_gaps(X)
-    varies = least > 0.0
-    if not varies.any():
+    features = np.flatnonzero(least > 0.0)
+    if not features.size:
         return start
+    place = np.zeros(features.size)  # logarithms of factors
+    origin = np.maximum(start, least)
+    low = np.log(np.maximum(least / origin, 1e-300)[features])
+    high = np.log(_LARGEST_FACTOR * (start / origin)[features])
+    n_calls = 30 * (features.size - 1) or 20
 
-    def line(along: Array, center: Array, n_calls: int) -> Array:
-        low = math.log(max((least / center)[along].max(), 1e-300))
-        high = math.log(_LARGEST_FACTOR * (start / center)[along].min())
-        steps = np.where(along, 1.0, 0.0)
-        best = _minimise(
-            lambda t: objective(center * np.exp(t * steps)), low, high, n_calls
+    def at(place: Array) -> Array:
+        found = origin.copy()
+        found[features] *= np.exp(place)
+        return found
+
+    def call(place: Array) -> float:
+        nonlocal n_calls
+        n_calls -= 1
+        return objective(at(place)) if n_calls >= 0 else math.inf
+
+    value = call(place)
+    gain = math.inf
+    steps = np.full(features.size, math.log(2.0))
+    if features.size > 1:
+        along = np.ones(features.size)
+        shift, value, _ = _descend(call, place, along, value, steps[0], low, high)
+        place = place + shift
+    while n_calls > 0 and (math.isinf(gain) or gain > _LEAST_GAIN * abs(value)):
+        before = value
+        for k, along in enumerate(np.eye(features.size)):
+            shift, value, width = _descend(
+                call, place, along, value, steps[k], low, high
+            )
+            place = place + shift * along
+            steps[k] = max(width / 8.0, _LEAST_STEP)
+        gain = before - value if math.isfinite(before) else math.inf
+    if not math.isfinite(value):
+        raise ValueError(
+            "Cross-validation found no bandwidth at which every row is reached by "
+            "others: give the bandwidth as a number, or use a kernel without an end, "
+            "such as 'laplacian'."
         )
-        return center * np.exp(best * steps)
-
-    found = line(varies, np.maximum(start, least), 12)
-    if varies.sum() > 1:
-        for k in np.flatnonzero(varies):
-            found = line(np.arange(varies.size) == k, found, 8)
-    at_bound = (found < 2.0 * least) & varies
+    if math.isfinite(gain) and gain > _LARGE_GAIN * abs(value):
+        warn(
+            "Cross-validation was still gaining when its search for a bandwidth ended: "
+            "give the bandwidth as numbers near the ones found.",
+            ConvergenceWarning,
+        )
+    found = at(place)
+    at_bound = (found < 2.0 * least) & (least > 0.0)
     if at_bound.any() and not may_vanish:
         columns = ", ".join(map(str, np.flatnonzero(at_bound)[:10]))
-        warnings.warn(
+        warn(
             f"Cross-validation chose the least bandwidth allowed for column {columns}, "
             "as it does if values repeat: give the bandwidth as a number, or use "
             "bandwidth='normal_reference'.",
-            UserWarning,
-            stacklevel=2,
         )
     return found
 
@@ -290,40 +326,55 @@ def _least_gaps(X: Array) -> Values:
     return np.array([gap.min() if gap.size else 0.0 for gap in gaps])
 
 
-def _minimise(
-    function: Callable[[float], float], low: float, high: float, n_calls: int
-) -> float:
-    """Minimise on [low, high]: walk down from 0 to a bracket, then narrow it."""
-    low, high = min(low, -1e-9), max(high, 1e-9)
-    values: dict[float, float] = {}
+def _descend(
+    function: Callable[[Array], float],
+    place: Array,
+    along: Array,
+    value: float,
+    step: float,
+    low: Array,
+    high: Array,
+) -> tuple[float, float, float]:
+    """Minimise along a direction of zeros and ones, from a place with a known value.
+
+    Walks down in steps that double, then tries the vertex of a parabola. Returns the
+    way, the value there, and the width of the bracket.
+    """
+    is_free = along > 0.0
+    first, last = (low - place)[is_free].max(), (high - place)[is_free].min()
+    values = {0.0: value}
 
     def call(t: float) -> float:
+        t = min(max(t, first), last)
         if t not in values:
-            values[t] = function(t)
+            values[t] = function(place + t * along)
         return values[t]
 
-    step = math.log(2.0)
-    center = 0.0
-    call(center)
-    up = min(step, high)
-    direction = 1.0 if call(up) < call(center) or math.isinf(call(center)) else -1.0
-    while len(values) < n_calls - 2:
-        ahead = min(max(center + direction * step, low), high)
-        if ahead == center or call(ahead) > call(center):
+    best, pace = 0.0, step
+    if math.isfinite(value) and not call(pace) < value:
+        pace = -step
+    while True:
+        ahead = min(max(best + pace, first), last)
+        if ahead == best or (
+            call(ahead) >= values[best] and math.isfinite(values[best])
+        ):
             break
-        center = ahead
-        step *= 1.3
+        best, pace = ahead, 2.0 * pace
     tried = sorted(values)
-    place = tried.index(center)
-    bracket = tried[max(place - 1, 0)], tried[min(place + 1, len(tried) - 1)]
-    left = n_calls - len(values)
-    if left > 0 and bracket[1] > bracket[0]:
-        finite = [value for value in values.values() if math.isfinite(value)]
-        ceiling = max(finite, default=0.0) + 1.0  # infinity has no parabola
-        minimize_scalar(
-            lambda t: min(call(t), ceiling),
-            bounds=bracket,
-            method="bounded",
-            options={"maxiter": left, "xatol": 0.005},
-        )
-    return min(values, key=lambda t: values[t])
+    i = tried.index(best)
+    if 0 < i < len(tried) - 1:
+        left, right = tried[i - 1], tried[i + 1]
+        call(_vertex(left, best, right, *(values[t] for t in (left, best, right))))
+    width = tried[min(i + 1, len(tried) - 1)] - tried[max(i - 1, 0)]
+    best = min(values, key=lambda t: values[t])
+    return best, values[best], width
+
+
+def _vertex(a: float, b: float, c: float, f_a: float, f_b: float, f_c: float) -> float:
+    """Find the vertex of a parabola, or a middle where a value is infinite."""
+    if not (math.isfinite(f_a) and math.isfinite(f_c)):
+        return (a + b) / 2.0 if math.isinf(f_a) else (b + c) / 2.0
+    rise_a, rise_c = (f_a - f_b) / (b - a), (f_c - f_b) / (c - b)
+    if rise_a + rise_c == 0.0:
+        return b
+    return b + 0.5 * ((c - b) * rise_a - (b - a) * rise_c) / (rise_a + rise_c)

@@ -111,8 +111,8 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     :math:`\sum_k |q_k - x_{ik}| / h_k`.
 
     A local line has slopes only along directions in which the rows, as the kernel
-    weighs them, spread by at least 1e-5 of their distance from the query, in
-    bandwidths. Along others it is constant.
+    weighs them, spread by at least 1e-5 of their distance from the query, with each
+    feature in units of its own distance. Along others it is constant.
 
     References
     ----------
@@ -451,8 +451,9 @@ def estimate(
 def _line_at_0(mean_y: Array, mean_u: Array, spread: Array, cross: Array) -> Values:
     """Evaluate lines of least squares at u = 0.
 
-    Covariances of u with itself and with y determine the slopes; along directions in
-    which u varies too little for its distance, a slope is 0.
+    Covariances of u with itself and with y determine the slopes. Features count
+    relative to their root mean square, whatever their bandwidths; along directions in
+    which they vary too little, a slope is 0.
 
     Parameters
     ----------
@@ -465,10 +466,12 @@ def _line_at_0(mean_y: Array, mean_u: Array, spread: Array, cross: Array) -> Val
     -------
     values : ndarray of shape (n_queries, n_outputs)
     """
+    size = np.sqrt(np.square(mean_u) + np.einsum("qkk->qk", spread).clip(0.0))
+    size[size == 0.0] = 1.0
+    mean_u, cross = mean_u / size, cross / size[:, :, None]
+    spread = spread / size[:, :, None] / size[:, None, :]
     variances, directions = np.linalg.eigh(spread)
-    size = np.square(mean_u).sum(axis=1) + np.trace(spread, axis1=1, axis2=2)
-    least = np.maximum(_LEAST_SPREAD * size, 1e-250)[:, None]
-    is_known = variances > least
+    is_known = variances > _LEAST_SPREAD
     slopes = np.einsum("qki,qkj->qij", directions, cross)
     slopes /= np.where(is_known, variances, np.inf)[:, :, None]
     steps = np.einsum("qki,qk->qi", directions, mean_u)

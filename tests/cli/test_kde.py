@@ -85,6 +85,16 @@ def test_kernel_and_bandwidth_per_feature(run, folder):
     assert lines(ended)[1] == np.exp(density.score_samples()).tolist()
 
 
+def test_kernel_of_coefficients(run, folder):
+    """Seen red with names alone."""
+    ended = run("kde", folder / "rows.csv", *TWO, "--kernel", "1,0.5")
+    one = run("kde", folder / "rows.csv", *TWO, "--kernel", "2")
+
+    density = ProductKernelDensity([1.0, 0.5]).fit(FEATURES)
+    assert lines(ended)[1] == np.exp(density.score_samples()).tolist()
+    assert lines(one)[1] == np.exp(PLAIN.score_samples()).tolist()
+
+
 @pytest.mark.parametrize("bandwidth", ["2", "scott", "silverman"])
 def test_json_names_the_bandwidths(run, folder, bandwidth):
     options = ("--bandwidth", bandwidth, "--format", "json")
@@ -272,10 +282,14 @@ BAD_CALLS = {
     "no rule": (["--bandwidth", "wide"], 2, "expected numbers or one of normal_ref"),
     "empty bandwidth": (["--bandwidth", ""], 2, "expected numbers or one of normal_"),
     "half a list": (["--bandwidth", "1,"], 2, "expected numbers or one of normal_ref"),
-    "no kernel": (["--kernel", "box"], 2, "invalid choice: 'box'"),
+    "no kernel": (["--kernel", "box"], 2, "expected numbers or one of laplacian, "),
+    "half a kernel": (["--kernel", "1,"], 2, "expected numbers or one of laplacian"),
+    "negative kernel": (["--kernel", "1,-1"], 3, "The 'kernel' parameter of Product"),
     "flat grid": (["--grid", "1"], 2, "expected a whole number >= 2, got '1'"),
     "no sample": (["--sample", "0"], 2, "expected a whole number >= 1, got '0'"),
     "seed": (["--sample", "2", "--seed", "-1"], 2, "expected a whole number >= 0"),
+    "seed of nothing": (["--seed", "1"], 2, "--seed does not go without --sample"),
+    "seed of a grid": (["--seed", "0", "--grid", "3"], 2, "not go without --sample"),
     "two places": (["--grid", "3", "--sample", "2"], 2, "not allowed with argument"),
     "two functions": (["--cdf", "--loo"], 2, "not allowed with argument"),
     "loo elsewhere": (["--loo", "--grid", "3"], 2, "--loo does not go with --grid"),

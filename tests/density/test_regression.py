@@ -478,7 +478,7 @@ class TestBandwidth:
 
 class TestLocalLine:
     def test_collinear_features(self):
-        """Across their line, in bandwidths, the slope is 0.
+        """Across their line the slope is 0, with features in units of their distance.
 
         Seen red with slopes along directions of rounding.
         """
@@ -488,9 +488,29 @@ class TestLocalLine:
 
         got = regressor.predict([0.5 * line, 0.5 * line + [-0.1, 0.1]])
 
-        along, step = line / bandwidth, np.array([-0.1, 0.1]) / bandwidth
+        u = (0.5 * line + [-0.1, 0.1] - x[:, None] * line) / bandwidth
+        distance = np.sqrt(np.average(u**2, axis=0, weights=np.exp(-abs(u).sum(1))))
+        along = line / (bandwidth * distance)
+        step = np.array([-0.1, 0.1]) / (bandwidth * distance)
         expected = 1.0 + 2.0 * (step @ along) / (along @ along)
         np.testing.assert_allclose(got, [1.0, expected], rtol=1e-6)
+
+    @pytest.mark.parametrize("kernel", ["laplacian", "epanechnikov", "gaussian"])
+    def test_one_bandwidth_far_wider_than_the_other(self, kernel):
+        """Its feature keeps its slope: y is linear in it.
+
+        Seen red with the spread of a feature compared to that of all.
+        """
+        rng = np.random.default_rng(0)
+        rows = rng.normal(size=(500, 2))
+        y = np.sin(2.0 * rows[:, 0]) + 3.0 * rows[:, 1]
+
+        got = [
+            model([0.3, width], kernel=kernel, order=1).fit(rows, y).predict([[0, 1.0]])
+            for width in (1e2, 1e4, 1e6)
+        ]
+
+        np.testing.assert_allclose(got, 3.0, atol=0.1)
 
     def test_constant_feature(self):
         rows = np.insert(X, 1, 5.0, axis=1)

@@ -57,12 +57,14 @@ def _at(query, X, y, weights, kernel, bandwidth, order):
     if order == 0 or not is_in_reach:
         return mean
     U = U.astype(float)
+    size = np.sqrt(_mean(shares, (U / np.abs(U).max(axis=0).clip(1e-300)) ** 2))
+    size *= np.abs(U).max(axis=0)
+    U = U / np.where(size > 0, size, 1)
     center = _mean(shares, U)
     root = np.sqrt(shares / math.fsum(shares))[:, None]
     targets = y.reshape(len(y), -1) - mean
     left, spreads, right = np.linalg.svd(root * (U - center), full_matrices=False)
-    distance = math.sqrt(math.fsum([*center**2, *spreads**2]))
-    kept = spreads > 1e-5 * distance
+    kept = spreads > 1e-5
     slopes = (left.T @ (root * targets))[kept] / spreads[kept, None]
     return mean - np.reshape((right @ center)[kept] @ slopes, np.shape(mean))
 
