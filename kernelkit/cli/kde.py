@@ -85,10 +85,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--kernel",
-        choices=KERNELS,
+        type=_kernel,
         default="laplacian",
-        metavar="NAME",
-        help=f"one of {', '.join(KERNELS)} (default: laplacian)",
+        metavar="NAME|C,...",
+        help=f"one of {', '.join(KERNELS)}, or coefficients c of the sum of "
+        "c[l] |u|^l exp(-|u|) (default: laplacian)",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -119,6 +120,8 @@ def run(args: argparse.Namespace) -> int:
     for option, other in _CONFLICTS:
         if getattr(args, option) and getattr(args, other):
             raise CommandError(f"--{option} does not go with --{other}", USAGE)
+    if args.seed is not None and args.sample is None:
+        raise CommandError("--seed does not go without --sample", USAGE)
 
     def compute(rows: Rows) -> Result:
         density = ProductKernelDensity(
@@ -214,14 +217,24 @@ def _grid(
     )
 
 
+def _kernel(text: str) -> str | list[float]:
+    """Read a name or coefficients."""
+    return text if text in KERNELS else _numbers(text, KERNELS)
+
+
 def _bandwidth(text: str) -> str | float | list[float]:
     """Read a rule, a number, or a number per feature; which it may be is not judged."""
     if text in RULES:
         return text
+    numbers = _numbers(text, RULES)
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def _numbers(text: str, names: tuple[str, ...]) -> list[float]:
+    """Read numbers with commas between; the names go into the error."""
     try:
-        numbers = [float(part) for part in text.split(",")]
+        return [float(part) for part in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"expected numbers or one of {', '.join(RULES)}, got {text!r}"
+            f"expected numbers or one of {', '.join(names)}, got {text!r}"
         ) from None
-    return numbers if len(numbers) > 1 else numbers[0]
