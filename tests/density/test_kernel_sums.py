@@ -28,16 +28,23 @@ def by_definition(X, weights, queries, functions, bandwidth):
     """Sum all pairs; returns the sums and the sums of the sizes of their terms."""
     Q = X if queries is None else queries
     product = np.ones((len(Q), len(X)))
-    for k, function in enumerate(functions):
-        product *= function((Q[:, k, None] - X[:, k]) / bandwidth[k])
-    if queries is None:
-        np.fill_diagonal(product, 0.0)
     sizes = np.ones((len(Q), len(X)))
     for k, function in enumerate(functions):
-        far = np.abs((Q[:, k, None] - X[:, k]) / bandwidth[k])
-        envelope = np.abs(getattr(function, "coef", 1.0)).sum() * (1.0 + far) ** 12
-        sizes *= envelope * np.exp(-getattr(function, "rate", 0.0) * far)
+        u = (Q[:, k, None] - X[:, k]) / bandwidth[k]
+        product *= function(u)
+        sizes *= size_of_terms(function, u)
+    if queries is None:
+        np.fill_diagonal(product, 0.0)
     return weights @ product.T, np.abs(weights) @ sizes.T
+
+
+def size_of_terms(function, u):
+    """Sum the sizes of the terms that a function of u is made of."""
+    far = np.abs(u)
+    side = np.where(u >= 0.0, 0, 1)
+    coef = np.abs(function.coef).sum(axis=-1)[side]
+    powers = far[..., None] ** np.arange(coef.shape[-1])
+    return (coef * powers).sum(axis=-1) * np.exp(-function.rate * far)
 
 
 @pytest.fixture
@@ -54,14 +61,18 @@ def small_parts(monkeypatch):
 def test_tree_equals_the_definition(name, d, bandwidth):
     """Weights of both signs in two channels, ties, and clusters far apart.
 
-    Seen red with the sums of higher blocks left at the wrong edge.
+    Some queries are at rows and some within a bandwidth: sums of each case count.
+    Seen red with the sums of higher blocks left at the wrong edge, and in each case
+    with sums of 0, twice the sums, and sums too large by 1e-9.
     """
     functions = (EXPONENTIAL[name] * 4)[:d]
+    widths = bandwidth * (1.0 + np.arange(d))
     X = RNG.normal(size=(40, d)).round(1)
     X[30:] += 1e4
     queries = RNG.normal(size=(25, d)).round(1)
+    queries[:5] = X[:5]
+    queries[5:10] = X[5:10] + 0.5 * widths
     weights = RNG.normal(size=(2, len(X)))
-    widths = bandwidth * (1.0 + np.arange(d))
     own = [] if name in ("mixed", "steps", "odd powers") else [None]  # steps at ties
 
     for asked in [queries, *own]:
