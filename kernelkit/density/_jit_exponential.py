@@ -26,6 +26,7 @@ import numpy as np
 from kernelkit._jit import jit
 
 _LARGEST = 745.0  # exp(-745) is the least float
+_FAINT = 100.0  # e to the minus this, of a term beside which others do not count
 _SPAN = 600.0  # exponents within which products of two exponentials stay finite
 _EPOCH = 1.0  # widths after which a sweep moves its reference
 TILE = 512  # targets that stay in the first cache while all sources pass by
@@ -905,32 +906,68 @@ def deliver(sums, rows, cobasis, out):
 
 @jit()
 def log_sums(X_s, log_weights, X_t, skip, start, stop, form, out):
-    """Logarithm of the sum of one channel at targets start..stop-1, by all pairs.
+    """Logarithm of the sum of one channel at targets start..stop-1, pair by pair.
 
-    X_t : (d, m); skip : (m,) int64, a source to leave out or -1; form : as above, and
-    (1,) the power of |u| in the exponent; out : (m,), -inf for sums <= 0.
+    X_s ascends along feature 0; X_t : (d, m); skip : (m,) int64, a source to leave out
+    or -1; form : as above, and (1,) the power of |u| in the exponent; out : (m,), -inf
+    for sums <= 0.
+
+    Sources are met from the nearest along feature 0 outwards, until even all the rest
+    cannot count next to the largest term.
     """
     widths, rates, waves, sizes, coef, powers = form
     d, n = X_s.shape
     exponents, signs = np.empty(n), np.empty(n)
+    degree = sizes[0] - 1 if waves[0] == 0.0 else sizes[0] // 2 - 1
+    rest = log_weights.max() + math.log(np.abs(coef[0]).sum())  # for terms to come
+    for k in range(1, d):
+        rest += math.log(_largest_size(rates[k], waves[k], sizes[k], coef[k]))
     for j in range(start, stop):
+        behind = np.searchsorted(X_s[0], X_t[0, j])
+        before = behind - 1
         largest = -np.inf
-        for i in range(n):
-            exponents[i] = log_weights[i] if i != skip[j] else -np.inf
-            signs[i] = 1.0
+        count = 0
+        while before >= 0 or behind < n:
+            i = behind
+            if behind == n or (
+                before >= 0 and X_t[0, j] - X_s[0, before] < X_s[0, behind] - X_t[0, j]
+            ):
+                i = before
+                before -= 1
+            else:
+                behind += 1
+            v = abs(X_t[0, j] - X_s[0, i]) / widths[0]
+            if v * rates[0] > degree + 1.0 and count % 8 == 0:
+                decay = rates[0] * (v if powers[0] == 1.0 else v * v)
+                if rest + degree * math.log(max(v, 1.0)) - decay < largest - _FAINT:
+                    break
+            exponents[count] = log_weights[i] if i != skip[j] else -np.inf
+            signs[count] = 1.0
             for k in range(d):
                 u = (X_t[k, j] - X_s[k, i]) / widths[k]
-                exponents[i] -= rates[k] * (abs(u) if powers[0] == 1.0 else u * u)
+                exponents[count] -= rates[k] * (abs(u) if powers[0] == 1.0 else u * u)
                 value = _polynomial(u, waves[k], sizes[k], coef[k])
-                signs[i] *= np.sign(value)
-                exponents[i] += math.log(abs(value)) if value != 0.0 else -np.inf
-            largest = max(largest, exponents[i])
+                signs[count] *= np.sign(value)
+                exponents[count] += math.log(abs(value)) if value != 0.0 else -np.inf
+            largest = max(largest, exponents[count])
+            count += 1
         total = 0.0
         if largest > -np.inf:
-            for i in range(n):
+            for i in range(count):
                 if exponents[i] - largest > -_LARGEST:
                     total += signs[i] * math.exp(exponents[i] - largest)
         out[j] = largest + math.log(total) if total > 0.0 else -np.inf
+
+
+@jit()
+def _largest_size(rate, wave, size, coef):
+    """Bound the size of a function at any u."""
+    total = 0.0
+    for l in range(size):
+        power = l if wave == 0.0 else l // 2
+        largest = (power / (math.e * rate)) ** power if power > 0 else 1.0
+        total += max(abs(coef[0, l]), abs(coef[1, l])) * largest
+    return total
 
 
 @jit()

@@ -23,6 +23,7 @@ RULES = (*REFERENCE_RULES, "cv_ml", "cv_ls")
 
 _SMALLEST_SPREAD = 1e-290  # below it, bandwidths would be subnormal numbers
 _LARGEST_FACTOR = 1e3  # times the reference: the kernel is flat over the rows
+_CALLS = 30  # of an objective, for each feature after the first
 _LEAST_GAIN = 1e-4  # of the objective in a pass, below which a search ends
 _LARGE_GAIN = 1e-2  # that it should not end with
 _LEAST_STEP = 0.05  # of the logarithm of a bandwidth
@@ -268,7 +269,7 @@ def search(
     origin = np.maximum(start, least)
     low = np.log(np.maximum(least / origin, 1e-300)[features])
     high = np.log(_LARGEST_FACTOR * (start / origin)[features])
-    n_calls = 30 * (features.size - 1) or 20
+    n_calls = _CALLS * (features.size - 1) or 20
 
     def at(place: Array) -> Array:
         found = origin.copy()
@@ -302,7 +303,7 @@ def search(
             "others: give the bandwidth as a number, or use a kernel without an end, "
             "such as 'laplacian'."
         )
-    if math.isfinite(gain) and gain > _LARGE_GAIN * abs(value):
+    if gain > _LARGE_GAIN * abs(value):
         warn(
             "Cross-validation was still gaining when its search for a bandwidth ended: "
             "give the bandwidth as numbers near the ones found.",

@@ -188,8 +188,9 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         Returns
         -------
         log_density : ndarray of shape (n_queries,)
-            Log of f at each query, also where f is below the least float. -inf where no
-            kernel reaches, or where the kernel's negative values prevail.
+            Log of f at each query, also where f is below the least float, but for
+            compact kernels. -inf where no kernel reaches, or where the kernel's
+            negative values prevail.
         """
         check.is_fitted(self)
         weights = self._weights()

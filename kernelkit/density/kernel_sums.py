@@ -139,7 +139,8 @@ def log_kernel_sums(
     """Logarithm of the sum of one channel, of shape (n_queries,), without underflow.
 
     Takes what `kernel_sums` takes, but weights of shape (n_sources,), >= 0, and whether
-    to leave a source's own term out. -inf stands for sums that are not positive.
+    to leave a source's own term out. -inf stands for sums that are not positive, and
+    for those of compact kernels below the least float.
     """
     sums = kernel_sums(
         X, weights[None], queries, functions, bandwidth, algorithm=algorithm, run=run
@@ -152,11 +153,13 @@ def log_kernel_sums(
     faint = np.flatnonzero(np.abs(sums) < _UNDERFLOW * weights.max())
     if not faint.size or _are(functions, Compact):
         return logs
-    X_s = np.ascontiguousarray(X.T)
+    order, X_s, _ = sorted_rows(X, run)
     X_t = np.ascontiguousarray((X if queries is None else queries)[faint].T)
     with np.errstate(divide="ignore"):
-        log_weights = np.log(weights)
-    skip = faint if own and leave_out else np.full(faint.size, -1)
+        log_weights = np.log(weights[order])
+    skip = np.full(faint.size, -1)
+    if own and leave_out:
+        skip = np.argsort(order)[faint]
     out = np.empty(faint.size)
     form = _log_form(functions, bandwidth)
     run(

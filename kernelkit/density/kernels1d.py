@@ -392,6 +392,7 @@ def _cosine_convolution() -> Compact:
 def _sargan(coefficients: Sequence[float], name: str = "sargan") -> Kernel:
     """Make sum_l c_l |u|^l e^(-|u|), normalised, of nonnegative c."""
     c = np.array(coefficients, dtype=float)
+    c /= c.max()
     shares = c * [math.factorial(l) for l in range(c.size)]
     coef = np.zeros((2, c.size, 2))
     coef[:, :, 0] = c / (2.0 * shares.sum())

@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 import pytest
 from reference import smoothing
-from scipy import stats
+from scipy import optimize, stats
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from statsmodels.nonparametric.kernel_density import KDEMultivariate
 
@@ -65,6 +66,18 @@ class TestReferenceRules:
 
         expected = smoothing.reference_bandwidth(X, kernel, weights).astype(float)
         np.testing.assert_allclose(got, expected, rtol=1e-13)
+
+    @pytest.mark.parametrize("kernel", smoothing.NAMES)
+    @pytest.mark.parametrize("rule", ["normal_reference", "silverman"])
+    @pytest.mark.parametrize("d", [800, 5000])
+    def test_many_features(self, kernel, rule, d):
+        """Seen red with a power of d that leaves the range of floats."""
+        X = np.random.default_rng(0).normal(size=(50, d))
+
+        got = select_bandwidth(X, rule, kernel=kernel)
+
+        assert (got > 0.1).all()
+        assert (got < 20.0).all()
 
     @pytest.mark.parametrize("kernel", ["uniform", "epanechnikov", "silverman"])
     def test_normal_reference_minimises_the_asymptotic_error(self, kernel):
@@ -240,6 +253,47 @@ class TestCrossValidation:
 
         for factors in ([0.8, 1.0], [1.25, 1.0], [1.0, 0.8], [1.0, 1.25]):
             assert error(found) <= error(found * factors) + 0.02 * abs(error(found))
+
+    @each_cv_rule
+    def test_no_bandwidth_is_better_for_narrow_groups(self, rule):
+        """Features that need bandwidths of their own, far from the reference.
+
+        Seen red with a single pass over the features.
+        """
+        make = {"cv_ml": bandwidths.likelihood, "cv_ls": bandwidths.least_squares}
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(400, 3)) * [0.01, 1.0, 30.0]
+        X[:, 0] += rng.integers(0, 30, 400)
+        error = objective(make[rule], X, "laplacian")
+
+        found = select_bandwidth(X, rule)
+
+        best = optimize.minimize(
+            lambda log: error(np.exp(log)), np.log(found), method="Nelder-Mead"
+        )
+        assert error(found) <= best.fun + 2e-3 * abs(best.fun)
+
+    def test_no_bandwidth_at_which_rows_reach_each_other(self):
+        """Seen red with the start returned in silence."""
+        X = np.append(np.linspace(0.0, 1.0, 100), 1e5)[:, None]
+        weights = np.append(np.ones(100), 1e-9)
+
+        with pytest.raises(ValueError, match="found no bandwidth at which every row"):
+            select_bandwidth(X, "cv_ml", kernel="uniform", sample_weight=weights)
+
+    def test_a_search_that_ends_early_warns(self, monkeypatch):
+        """Seen red without the warning."""
+        monkeypatch.setattr(bandwidths, "_CALLS", 4)
+
+        with pytest.warns(ConvergenceWarning, match="was still gaining when its se"):
+            select_bandwidth(np.exp(4.0 * X2), "cv_ml")
+
+    def test_warnings_point_to_the_caller(self):
+        """Seen red with the line in this package."""
+        with pytest.warns(UserWarning, match="X is constant") as caught:
+            select_bandwidth(np.insert(X2, 1, 7.0, axis=1))
+
+        assert caught[0].filename == __file__
 
     def test_at_most_30_traversals_in_two_dimensions(self, monkeypatch):
         """Seen red with 20 calls for each feature."""

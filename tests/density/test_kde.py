@@ -211,6 +211,21 @@ class TestTwin:
 
             assert_is_twin(got, X, queries, kernel, 1.0, weights)
 
+    @pytest.mark.parametrize("kernel", SMOOTH)
+    @pytest.mark.parametrize("d", [1, 2, 3])
+    def test_log_density_between_rows_far_apart(self, kernel, d):
+        """The nearest along the first feature need not be the nearest.
+
+        Seen red with a visit to rows outwards that ends too early.
+        """
+        X, weights = normal(400, d), positive(400)
+        queries = normal(50, d, seed=1)
+        model = ProductKernelDensity(kernel, bandwidth=3e-5)
+
+        got = model.fit(X, sample_weight=weights).score_samples(queries)
+
+        assert_is_twin(got, X, queries, kernel, 3e-5, weights)
+
     @pytest.mark.parametrize("kernel", COMPACT)
     def test_log_density_out_of_reach(self, kernel):
         model = ProductKernelDensity(kernel, bandwidth=1.0).fit([[0.0], [5.0]])

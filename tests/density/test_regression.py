@@ -499,7 +499,7 @@ class TestLocalLine:
     def test_one_bandwidth_far_wider_than_the_other(self, kernel):
         """Its feature keeps its slope: y is linear in it.
 
-        Seen red with the spread of a feature compared to that of all.
+        Seen red with spreads in bandwidths compared to a constant.
         """
         rng = np.random.default_rng(0)
         rows = rng.normal(size=(500, 2))
