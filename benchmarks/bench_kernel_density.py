@@ -131,3 +131,71 @@ def bench_likelihood(timed):
     record(
         "cv_ml / one density, n=1e5, d=2", own / one, 30, at_most=True, detail=detail
     )
+
+
+def bench_compact_line(timed):
+    """One feature, against KernelDensity with the same kernel."""
+    kernel = "epanechnikov"
+    peer = KernelDensity(kernel=kernel, rtol=0)
+    peer.set_params(bandwidth=widths(N, 1, kernel)[0]).fit(rows(N, 1))
+    queries = rows(N, 1)[:QUERIED]
+    seconds = median_seconds(lambda: peer.score_samples(queries), rounds=1)
+    own = timed(lambda: fit_and_evaluate(N, 1, kernel))
+    large = median_seconds(lambda: fit_and_evaluate(10 * N, 1, kernel))
+    scaled = seconds * N / QUERIED
+    detail = (
+        f"{own * 1e3:.1f} ms against {scaled:.0f} s ({QUERIED} rows, scaled); time "
+        f"grows as n^{math.log10(large / own):.2f} to 1e6 rows"
+    )
+    record(
+        "scikit-learn / ours, epanechnikov, n=1e5, d=1",
+        scaled / own,
+        1000,
+        at_most=False,
+        detail=detail,
+    )
+
+
+@pytest.mark.parametrize("kernel", ["epanechnikov", "tricube"])
+def bench_compact_plane(timed, kernel):
+    """Two features, against a visit to the pairs within reach."""
+    density = ProductKernelDensity(
+        kernel, bandwidth=widths(N, 2, kernel), algorithm="window"
+    )
+    pairs = median_seconds(lambda: density.fit(rows(N, 2)).score_samples(), rounds=1)
+    own = timed(lambda: fit_and_evaluate(N, 2, kernel))
+    small = median_seconds(lambda: fit_and_evaluate(N // 10, 2, kernel))
+    detail = (
+        f"{own * 1e3:.0f} ms against {pairs * 1e3:.0f} ms; time grows as "
+        f"n^{math.log10(own / small):.2f} from 1e4 rows"
+    )
+    record(
+        f"pairs within reach / moments, {kernel}, n=1e5, d=2",
+        pairs / own,
+        1,
+        at_most=False,
+        detail=detail,
+    )
+
+
+def bench_compact_grid(timed):
+    """Put a million rows on 1000 x 1000 nodes, against the approximate FFTKDE."""
+    from KDEpy import FFTKDE
+
+    kernel, n = "epanechnikov", 1_000_000
+    X, h = rows(n, 2), widths(n, 2, kernel)
+    low, high = X.min(axis=0) - h, X.max(axis=0) + h
+    axes = [np.linspace(*ends, 1000) for ends in zip(low, high, strict=True)]
+    mesh = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    peer = median_seconds(
+        lambda: FFTKDE(kernel="epa", bw=1.0, norm=2).fit(X / h).evaluate(mesh / h)
+    )
+    density = ProductKernelDensity(kernel, bandwidth=h).fit(X)
+    own = timed(lambda: density.evaluate_grid(axes))
+    record(
+        "FFTKDE / ours, epanechnikov, 1e6 rows, 1000 x 1000 nodes",
+        peer / own,
+        1,
+        at_most=False,
+        detail=f"{own * 1e3:.0f} ms against {peer * 1e3:.0f} ms",
+    )

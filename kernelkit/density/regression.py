@@ -177,6 +177,7 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         X, y = check.regression_data(self, X, y)
         weights = check.sample_weight(sample_weight, X)
+        self._kernel_of_fit = check.sargan(type(self).__name__, self.kernel)
         kernel = self._kernel()
         if self.order == 1 and kernel.is_signed:
             raise ValueError(
@@ -243,7 +244,7 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self._in_units(values, rows)
 
     def _kernel(self) -> Kernel:
-        return find(check.sargan(type(self).__name__, self.kernel))
+        return find(self._kernel_of_fit)
 
     def _rows(self) -> tuple["_Rows", npt.NDArray[np.bool_]]:
         """Prepare the rows of positive weight, and tell which they are."""

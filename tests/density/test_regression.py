@@ -584,6 +584,19 @@ class TestInput:
 
         assert regressor.predict(Q).tolist() == before.tolist()
 
+    def test_kernel_stays_that_of_the_fit(self):
+        """Seen red with the parameter read at each call."""
+        coefficients = [1.0, 0.0]
+        regressor = model(kernel=coefficients).fit(X, Y)
+        expected = regressor.predict(Q)
+
+        coefficients[1] = 5.0
+        mutated = regressor.predict(Q)
+        changed = regressor.set_params(kernel="no kernel").predict(Q)
+
+        np.testing.assert_array_equal(mutated, expected)
+        np.testing.assert_array_equal(changed, expected)
+
     def test_attributes(self):
         regressor = model(3.0).fit(X, Y)
 
