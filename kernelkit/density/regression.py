@@ -411,6 +411,12 @@ def estimate(
         In the unit of `rows.targets`.
     """
     d = rows.X.shape[1]
+    if order == 1:
+        n_numbers = d * (4 * d + 3 * rows.targets.shape[1])  # at the most, per query
+        check.memory(
+            8 * n_numbers * len(rows.X if queries is None else queries),
+            "choose features, predict fewer rows at a time, or use order=0",
+        )
     channels = np.vstack([rows.weights, rows.weights * rows.targets.T])
 
     def sums(*powers: int, n_channels: int = len(channels)) -> Values:

@@ -528,6 +528,16 @@ class TestLocalLine:
         assert np.isfinite(regressor.predict(np.eye(5))).all()
         assert np.isfinite(regressor.loo_predict()).all()
 
+    def test_slopes_that_exceed_memory_are_refused(self, monkeypatch):
+        """Seen red without the estimate."""
+        rows = RNG.standard_normal((40, 60))
+        lines = model(9.0, order=1).fit(rows, rows[:, 0])
+        monkeypatch.setattr("os.sysconf", lambda name: 1000)  # a megabyte
+
+        assert np.isfinite(lines.predict(rows[:1])).all()
+        with pytest.raises(MemoryError, match="fewer rows at a time, or use order=0"):
+            lines.predict(rows)
+
     def test_kernel_with_negative_values_is_refused(self):
         with pytest.raises(ValueError, match="order=1 needs a kernel without neg"):
             model(kernel="silverman", order=1).fit(X, Y)
