@@ -208,6 +208,11 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         y : ndarray of shape (n_queries,) or (n_queries, n_outputs)
             Predictions, never NaN. With `order` 0 and a kernel without negative values
             they lie between the least and the greatest target.
+
+        Raises
+        ------
+        MemoryError
+            If the slopes of local lines in many features exceed the memory.
         """
         check.is_fitted(self)
         queries = check.query_data(self, X)
