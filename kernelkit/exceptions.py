@@ -1,8 +1,5 @@
 """Errors that callers may want to tell apart."""
 
-import sys
-import warnings
-
 
 class KernelKitError(Exception):
     """Base class of the errors that kernelkit defines itself."""
@@ -10,12 +7,3 @@ class KernelKitError(Exception):
 
 class MissingDependencyError(KernelKitError, ImportError):
     """An optional dependency is not installed; the message names the pip extra."""
-
-
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line outside of this package and scikit-learn that called them."""
-    inside = "kernelkit.", "sklearn."
-    frame, level = sys._getframe(1), 2
-    while frame.f_back and frame.f_globals["__name__"].startswith(inside):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)

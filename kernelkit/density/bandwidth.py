@@ -10,9 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from kernelkit import _parallel
 from kernelkit import _validation as check
+from kernelkit._warnings import warn
 from kernelkit.density.kernel_sums import kernel_sums, log_kernel_sums
 from kernelkit.density.kernels1d import Kernel
-from kernelkit.exceptions import warn
 
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
@@ -27,6 +27,8 @@ _CALLS = 30  # of an objective, for each feature after the first
 _LEAST_GAIN = 1e-4  # of the objective in a pass, below which a search ends
 _LARGE_GAIN = 1e-2  # that it should not end with
 _LEAST_STEP = 0.05  # of the logarithm of a bandwidth
+_GRAIN = 2.0**-7
+_ROUNDING = 1e-9  # of the objective, that is no gain
 
 
 def resolve(
@@ -282,28 +284,33 @@ def search(
         return objective(at(place)) if n_calls >= 0 else math.inf
 
     value = call(place)
+    scale = abs(value) if math.isfinite(value) else 0.0
     gain = math.inf
     steps = np.full(features.size, math.log(2.0))
     if features.size > 1:
         along = np.ones(features.size)
-        shift, value, _ = _descend(call, place, along, value, steps[0], low, high)
+        shift, value, _ = _descend(
+            call, place, along, value, steps[0], low, high, _ROUNDING * scale
+        )
         place = place + shift
-    while n_calls > 0 and (math.isinf(gain) or gain > _LEAST_GAIN * abs(value)):
-        before = value
+    left = math.inf
+    while 0 < n_calls < left and (math.isinf(gain) or gain > _LEAST_GAIN * scale):
+        before, left = value, n_calls
         for k, along in enumerate(np.eye(features.size)):
             shift, value, width = _descend(
-                call, place, along, value, steps[k], low, high
+                call, place, along, value, steps[k], low, high, _ROUNDING * scale
             )
             place = place + shift * along
             steps[k] = max(width / 8.0, _LEAST_STEP)
         gain = before - value if math.isfinite(before) else math.inf
+        scale = max(scale, abs(value)) if math.isfinite(value) else scale
     if not math.isfinite(value):
         raise ValueError(
             "Cross-validation found no bandwidth at which every row is reached by "
             "others: give the bandwidth as a number, or use a kernel without an end, "
             "such as 'laplacian'."
         )
-    if gain > _LARGE_GAIN * abs(value):
+    if gain > _LARGE_GAIN * scale:
         warn(
             "Cross-validation was still gaining when its search for a bandwidth ended: "
             "give the bandwidth as numbers near the ones found.",
@@ -335,11 +342,13 @@ def _descend(
     step: float,
     low: Array,
     high: Array,
+    least_gain: float,
 ) -> tuple[float, float, float]:
     """Minimise along a direction of zeros and ones, from a place with a known value.
 
-    Walks down in steps that double, then tries the vertex of a parabola. Returns the
-    way, the value there, and the width of the bracket.
+    Walks down in steps that double, then tries the vertex of a parabola, to so few
+    digits that errors of rounding in the values do not show. Returns the way, the value
+    there, and the width of the bracket.
     """
     is_free = along > 0.0
     first, last = (low - place)[is_free].max(), (high - place)[is_free].min()
@@ -352,22 +361,24 @@ def _descend(
         return values[t]
 
     best, pace = 0.0, step
-    if math.isfinite(value) and not call(pace) < value:
+    if math.isfinite(value) and not call(pace) < value - least_gain:
         pace = -step
     while True:
         ahead = min(max(best + pace, first), last)
-        if ahead == best or (
-            call(ahead) >= values[best] and math.isfinite(values[best])
-        ):
+        is_lower = call(ahead) < values[best] - least_gain or math.isinf(values[best])
+        if ahead == best or not is_lower:
             break
         best, pace = ahead, 2.0 * pace
     tried = sorted(values)
     i = tried.index(best)
     if 0 < i < len(tried) - 1:
         left, right = tried[i - 1], tried[i + 1]
-        call(_vertex(left, best, right, *(values[t] for t in (left, best, right))))
+        vertex = _vertex(left, best, right, *(values[t] for t in (left, best, right)))
+        call(round(vertex / _GRAIN) * _GRAIN)
     width = tried[min(i + 1, len(tried) - 1)] - tried[max(i - 1, 0)]
-    best = min(values, key=lambda t: values[t])
+    lowest = min(values, key=lambda t: values[t])
+    if values[lowest] < values[best] - least_gain:
+        best = lowest
     return best, values[best], width
 
 
