@@ -1,5 +1,7 @@
 """What the tests of commands that evaluate tables share."""
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -18,6 +20,6 @@ FEATURES = FRAME[["depth", "width"]].to_numpy()
 def lines(ended):
     """Read the numbers of a result in csv, and its header."""
     assert ended.status == 0, ended.err
-    assert ended.err == ""
+    assert not re.sub(r"kernelkit: \w+, \d+ s\n", "", ended.err)  # while it compiles
     header, *numbers = ended.out.decode().splitlines()
     return header, [float(number) for number in numbers]
