@@ -126,9 +126,7 @@ def add_result_options(parser: argparse.ArgumentParser) -> None:
         choices=("csv", "json", "npy"),
         help="form of the result (default: by the suffix of --out, else csv)",
     )
-    parser.add_argument(
-        "--force", action="store_true", help="overwrite the file of --out"
-    )
+    parser.add_argument("--force", action="store_true", help="overwrite files")
     parser.add_argument(
         "--n-jobs",
         type=number_of_threads,

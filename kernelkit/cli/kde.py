@@ -45,6 +45,7 @@ KERNELS = (
 RULES = ("normal_reference", "scott", "silverman", "cv_ml", "cv_ls")
 
 _MARGIN = 5.0  # bandwidths of a grid beyond the rows
+_TAIL = 0.005  # share of the rows on each side that a picture leaves out
 
 _CONFLICTS = (
     ("loo", "query"),
@@ -105,6 +106,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_result_options(parser)
     parser.add_argument(
+        "--plot", metavar="FILE", help="draw the density in FILE, a .png, as well"
+    )
+    parser.add_argument(
         "--seed",
         type=whole_number(0),
         metavar="N",
@@ -115,6 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Estimate the density and write what was asked for."""
     from kernelkit.cli.errors import USAGE, CommandError
+    from kernelkit.cli.output import check_target, write_file
     from kernelkit.density import ProductKernelDensity
 
     for option, other in _CONFLICTS:
@@ -122,12 +127,26 @@ def run(args: argparse.Namespace) -> int:
             raise CommandError(f"--{option} does not go with --{other}", USAGE)
     if args.seed is not None and args.sample is None:
         raise CommandError("--seed does not go without --sample", USAGE)
+    if args.plot is not None:
+        from kernelkit.cli.bench.report import figure_class
+
+        check_target(args.plot, force=args.force)
+        figure_class()  # before the work
 
     def compute(rows: Rows) -> Result:
+        if args.plot is not None and len(rows.features) > 2:
+            raise CommandError(
+                f"--plot draws one or two features, not {len(rows.features)}: choose "
+                "them with --columns",
+                USAGE,
+            )
         density = ProductKernelDensity(
             args.kernel, bandwidth=args.bandwidth, n_jobs=args.n_jobs
         )
         density.fit(rows.X, sample_weight=rows.weights)
+        if args.plot is not None:
+            picture = _as_png(density, rows)
+            write_file(args.plot, [picture], force=args.force)
         facts = {"features": rows.features, "bandwidth": density.bandwidth_}
         if args.sample is not None:
             return _sample(density, rows, facts, args)
@@ -169,6 +188,29 @@ def _named(logs: "Values", args: argparse.Namespace) -> "tuple[str, Values]":
     if args.log:
         return f"{prefix}log_density", logs
     return f"{prefix}density", np.exp(logs)
+
+
+def _as_png(density: "ProductKernelDensity", rows: Rows) -> bytes:
+    """Draw the density over the middle of the rows, lest a far one hides the rest."""
+    import io
+
+    import numpy as np
+
+    from kernelkit.cli.bench.report import figure_class
+    from kernelkit.plotting import DensityDisplay
+
+    figure = figure_class()(layout="constrained")
+    low, high = np.quantile(rows.X, [_TAIL, 1.0 - _TAIL], axis=0)
+    middle = rows.X[((low <= rows.X) & (high >= rows.X)).all(axis=1)]
+    shown = middle if len(middle) else rows.X
+    display = DensityDisplay.from_estimator(density, shown, ax=figure.add_subplot())
+    if rows.has_names:
+        display.ax_.set(xlabel=rows.features[0])
+        if len(rows.features) == 2:
+            display.ax_.set(ylabel=rows.features[1])
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
 
 
 def _sample(

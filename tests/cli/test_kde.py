@@ -332,3 +332,38 @@ def test_output_is_refused_before_the_data_are_read(run, tmp_path):
 
     assert ended.status == 2
     assert "a.csv: exists; --force overwrites it" in ended.err
+
+
+class TestPlot:
+    """A picture beside the numbers."""
+
+    @pytest.mark.parametrize("columns", [TWO, ("--columns", "width")])
+    def test_picture(self, run, folder, tmp_path, columns):
+        """Numbers are the same as without it."""
+        options = (folder / "rows.csv", *columns)
+
+        drawn = run("kde", *options, "--plot", tmp_path / "density.png")
+
+        assert (tmp_path / "density.png").read_bytes()[:4] == b"\x89PNG"
+        assert drawn.out == run("kde", *options).out
+
+    def test_more_than_two_features(self, run, folder, tmp_path):
+        ended = run("kde", folder / "rows.csv", "--plot", tmp_path / "density.png")
+
+        assert ended.status == 2
+        assert "--plot draws one or two features, not 3" in ended.err
+        assert not list(tmp_path.iterdir())
+
+    def test_a_file_is_kept_unless_forced(self, run, folder, tmp_path):
+        """Seen red with the check after the work."""
+        target = tmp_path / "density.png"
+        target.write_text("mine")
+        options = ("kde", folder / "rows.csv", *TWO, "--plot", target)
+
+        refused = run(*options)
+
+        assert refused.status == 2
+        assert refused.out == b""
+        assert target.read_text() == "mine"
+        assert run(*options, "--force").status == 0
+        assert target.read_bytes()[:4] == b"\x89PNG"
