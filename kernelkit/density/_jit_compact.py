@@ -22,7 +22,7 @@ import numpy as np
 from kernelkit._jit import jit
 
 TILE = 64  # targets met at a time, close to each other
-BLOCK = 64
+BLOCK = 64  # sources in a leaf of the tree over windows
 _BINOMIAL = np.array([[math.comb(l, k) for k in range(64)] for l in range(64)], float)
 
 
@@ -193,6 +193,13 @@ def line_sums(own, side, x, weights, q, width, form, out):
         find_windows(own, side, breaks.size, x, q, width, breaks, first, last)
         constant = tail[side : side + 1]
         add_windows(side, x, items, q, first, last, width, 0.0, constant, out)
+
+
+@jit()
+def both_line_sums(x, weights, q, width, form, out):
+    """Add the sources on both sides of each target, none of which is a source."""
+    for side in range(2):
+        line_sums(False, side, x, weights, q, width, form, out)
 
 
 @jit()
@@ -469,17 +476,14 @@ def plane_sums(
                 q[i] = X_t[1, targets[i]]
             part = sums[: targets.size]
             part[:] = 0.0
-            for other in range(2):
-                line_sums(
-                    False,
-                    other,
-                    x[: sources.size],
-                    moments[: sources.size],
-                    q[: targets.size],
-                    widths[1],
-                    forms[1],
-                    part,
-                )
+            both_line_sums(
+                x[: sources.size],
+                moments[: sources.size],
+                q[: targets.size],
+                widths[1],
+                forms[1],
+                part,
+            )
             for i in range(targets.size):
                 t = targets[i]
                 rest = reach - abs(X_t[0, t] - reference) / widths[0]
@@ -547,17 +551,14 @@ def add_plane(side, piece, X_s, weights, order_s, axes, widths, forms, out):
             X_s, weights, sources, references[strip], widths[0], n_terms, x, moments
         )
         sums[:] = 0.0
-        for other in range(2):
-            line_sums(
-                False,
-                other,
-                x[: sources.size],
-                moments[: sources.size],
-                axes[1],
-                widths[1],
-                forms[1],
-                sums,
-            )
+        both_line_sums(
+            x[: sources.size],
+            moments[: sources.size],
+            axes[1],
+            widths[1],
+            forms[1],
+            sums,
+        )
         for t in range(axes[1].size):
             for l in range(n_terms):
                 for c in range(n_channels):

@@ -57,14 +57,13 @@ def tree_sums(
     heavy = np.ascontiguousarray(weights[:, order_s].T)
     forms = _forms(functions)
 
-    def add(side: int, piece: int) -> Values:
+    def add_line(side: int) -> Values:
         sums = np.zeros((order_t.size, heavy.shape[1]))
-        if len(functions) == 1:
-            if piece == 0:
-                loops.line_sums(
-                    own, side, X_s[0], heavy, X_t[0], bandwidth[0], forms[0], sums
-                )
-            return sums
+        loops.line_sums(own, side, X_s[0], heavy, X_t[0], bandwidth[0], forms[0], sums)
+        return sums
+
+    def add_plane(side: int, piece: int) -> Values:
+        sums = np.zeros((order_t.size, heavy.shape[1]))
         loops.plane_sums(
             own,
             side,
@@ -80,8 +79,11 @@ def tree_sums(
         )
         return sums
 
-    pieces = range(functions[0].breaks.size + 1)
-    parts = run((add, part) for part in itertools.product((0, 1), pieces))
+    if len(functions) == 1:
+        parts = run((add_line, (side,)) for side in (0, 1))
+    else:
+        pieces = range(functions[0].breaks.size + 1)
+        parts = run((add_plane, part) for part in itertools.product((0, 1), pieces))
     out = np.empty((len(weights), order_t.size))
     out[:, order_t] = np.sum(parts, axis=0).T
     return out
@@ -230,10 +232,7 @@ def _at_nodes(
     parts = itertools.product((0, 1), range(first.breaks.size))
     if len(axes) == 1:
         [form] = _forms(functions)
-        for side in (0, 1):
-            loops.line_sums(
-                False, side, X[0], weights, axes[0], bandwidth[0], form, out
-            )
+        loops.both_line_sums(X[0], weights, axes[0], bandwidth[0], form, out)
     elif len(axes) == 2:
         for side, piece in parts:
             loops.add_plane(
