@@ -199,3 +199,19 @@ def bench_compact_grid(timed):
         at_most=False,
         detail=f"{own * 1e3:.0f} ms against {peer * 1e3:.0f} ms",
     )
+
+
+def bench_far_queries(timed):
+    """Evaluate where densities are below the least float, and where they are not."""
+    X, queries = rows(20_000, 2), np.random.default_rng(1).standard_normal((20_000, 2))
+    near = ProductKernelDensity(bandwidth=0.1).fit(X)
+    far = ProductKernelDensity(bandwidth=1e-6).fit(X)
+    usual = median_seconds(lambda: near.score_samples(queries))
+    own = timed(lambda: far.score_samples(queries))
+    record(
+        "far queries / near ones, n=2e4, d=2",
+        own / usual,
+        100,
+        at_most=True,
+        detail=f"{own * 1e3:.0f} ms against {usual * 1e3:.0f} ms",
+    )

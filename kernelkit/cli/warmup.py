@@ -1,6 +1,7 @@
 """``kernelkit warmup``: compile ahead of the first call."""
 
 import argparse
+import itertools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,6 +86,14 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
 }
 
 
+def _fitting(d: int) -> Iterator[tuple[str, str]]:
+    """List kernels with the algorithms that take them and d features."""
+    for kernel, algorithms in _FAMILIES.items():
+        for algorithm in algorithms:
+            if d <= 2 or (kernel, algorithm) != ("epanechnikov", "tree"):
+                yield kernel, algorithm
+
+
 def _solve_density() -> None:
     """Sum kernels of every family by every algorithm, with enough rows to split."""
     import numpy as np
@@ -95,17 +104,12 @@ def _solve_density() -> None:
     n = 1200
     for d in (1, 2, 3):
         X, queries, weights = rng.random((n, d)), rng.random((n, d)), rng.random(n)
-        for kernel, algorithms in _FAMILIES.items():
-            for algorithm in algorithms:
-                if (kernel, algorithm) == ("epanechnikov", "tree") and d > 2:
-                    continue
-                density = ProductKernelDensity(
-                    kernel, bandwidth=0.1, algorithm=algorithm
-                )
-                density.fit(X).score_samples()
-                density.fit(X, sample_weight=weights).score_samples(queries)
-                density.score_samples(queries[:2] + 1000.0)  # below the least float
-                density.cdf(queries)
+        for kernel, algorithm in _fitting(d):
+            density = ProductKernelDensity(kernel, bandwidth=0.1, algorithm=algorithm)
+            density.fit(X).score_samples()
+            density.fit(X, sample_weight=weights).score_samples(queries)
+            density.score_samples(queries[:2] + 1000.0)  # below the least float
+            density.cdf(queries)
             density.evaluate_grid([np.linspace(0.0, 1.0, 8)] * d)
 
 
@@ -119,18 +123,14 @@ def _solve_regression() -> None:
     n = 400
     for d in (1, 2, 3):
         X, y, weights = rng.random((n, d)), rng.random(n), rng.random(n)
-        for kernel, algorithms in _FAMILIES.items():
-            for order in (0, 1):
-                if (kernel, order) == ("silverman", 1):
-                    continue
-                for algorithm in algorithms:
-                    if (kernel, algorithm) == ("epanechnikov", "tree") and d > 2:
-                        continue
-                    regressor = ProductKernelRegressor(
-                        kernel, bandwidth=0.1, order=order, algorithm=algorithm
-                    )
-                    regressor.fit(X, y, sample_weight=weights).loo_predict()
-                    regressor.predict(rng.random((n, d)))
+        for (kernel, algorithm), order in itertools.product(_fitting(d), (0, 1)):
+            if (kernel, order) == ("silverman", 1):
+                continue
+            regressor = ProductKernelRegressor(
+                kernel, bandwidth=0.1, order=order, algorithm=algorithm
+            )
+            regressor.fit(X, y, sample_weight=weights).loo_predict()
+            regressor.predict(rng.random((n, d)))
 
 
 PROBLEMS: dict[str, Callable[[], None]] = {
