@@ -8,22 +8,27 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS
 from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
     Options,
     StrOptions,
 )
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_array,
     check_consistent_length,
     check_is_fitted,
+    column_or_1d,
     validate_data,
 )
 
 Array = npt.NDArray[Any]
+_FLOATS = {"float32", "float64"}
 
 N_JOBS = [
     Interval(Integral, None, -1, closed="right"),
@@ -31,6 +36,22 @@ N_JOBS = [
     None,
 ]
 ORDER = [Options(Integral, {0, 1})]
+POSITIVE = [Interval(Real, 0, None, closed="neither")]
+NON_NEGATIVE = [Interval(Real, 0, None, closed="left")]
+NUMBER = [Interval(Real, None, None, closed="neither")]
+WHOLE = [Interval(Integral, 1, None, closed="left")]
+BOOLEAN = ["boolean"]
+RANDOM_STATE = ["random_state", np.random.Generator]
+KERNEL = [StrOptions({*PAIRWISE_KERNEL_FUNCTIONS, "precomputed"}), callable]
+KERNEL_PARAMETERS = {
+    "gamma": [*POSITIVE, None],
+    "coef0": [*NUMBER, None],
+    "degree": [Interval(Real, 1, None, closed="left"), None],
+    "kernel_params": [dict, None],
+}
+FLOAT_DTYPE = [Options(type, {np.float32, np.float64}), StrOptions(_FLOATS), None]
+
+_SPARSE_KERNELS = ("linear", "poly", "polynomial", "rbf", "sigmoid", "cosine")
 
 _SARGAN_TERMS = 6  # beyond this, powers of far differences lose digits
 
@@ -192,10 +213,22 @@ def regression_data(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Array, Ar
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
         Another copy.
     """
-    _refuse_foreign(y)
-    y = validate_data(estimator, y=_as_numpy(y), multi_output=True, y_numeric=True)
+    y = targets(estimator, y)
     X = fit_data(estimator, X)
     check_consistent_length(X, y)
+    return X, y
+
+
+def targets(estimator: BaseEstimator, y: Any) -> Array:
+    """Check a number, or several, for each training row.
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
+        A copy.
+    """
+    _refuse_foreign(y)
+    y = validate_data(estimator, y=_as_numpy(y), multi_output=True, y_numeric=True)
     if not isinstance(y, np.ndarray):
         raise TypeError("Sparse data was passed for y: use y.toarray().")
     if y.dtype.kind not in "biuf":
@@ -211,7 +244,89 @@ def regression_data(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Array, Ar
             f"y holds numbers up to {scale:.3g}, whose differences overflow: divide y "
             "by a constant."
         )
-    return X, y
+    return y
+
+
+def labels(estimator: BaseEstimator, y: Any) -> tuple[Array, Array]:
+    """Check a class label for each training row.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        The labels in their order.
+    codes : ndarray of shape (n_samples,), int64
+        The place of each row's label among the classes.
+    """
+    if y is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed.")
+    _refuse_foreign(y)
+    if sparse.issparse(y):
+        raise TypeError("Sparse data was passed for y: use y.toarray().")
+    y = column_or_1d(_as_numpy(y), warn=True)
+    check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    check_classification_targets(y)
+    classes, codes = np.unique(y, return_inverse=True)
+    return classes, codes
+
+
+def kernel_rows(
+    estimator: BaseEstimator,
+    X: Any,
+    *,
+    reset: bool,
+    kernel: Any,
+    dtype: npt.DTypeLike | None = None,
+) -> Any:
+    """Check rows that a kernel will compare.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose widths and names of features are set, or checked.
+    X : array-like or sparse matrix of shape (n_samples, n_features)
+        Rows; of kernel values if the kernel is "precomputed".
+    reset : bool
+        Whether these rows are the first of a fit.
+    kernel : str, Kernel or callable
+        What the user gave: it decides whether sparse rows are taken.
+    dtype : {"float32", "float64"} or None
+        Precision to compute in. None keeps float32, and widens float16 to it; all else
+        becomes float64.
+
+    Returns
+    -------
+    X : ndarray in C order or csr_array, of shape (n_samples, n_features)
+        A copy of training rows, float32 or float64.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Also if squares of distances would overflow, and if a precomputed kernel matrix
+        is not square.
+    """
+    takes_sparse = isinstance(kernel, str) and kernel in _SPARSE_KERNELS
+    X = _numbers(
+        estimator,
+        X,
+        dtype=dtype,
+        reset=reset,
+        accept_sparse="csr" if takes_sparse else False,
+    )
+    if isinstance(kernel, str) and kernel == "precomputed":
+        if reset and X.shape[0] != X.shape[1]:
+            raise ValueError(
+                "A precomputed kernel matrix has a row and a column for each training "
+                f"row. Got shape {X.shape} instead."
+            )
+        return X.copy() if reset else X
+    values = X.data if sparse.issparse(X) else X
+    scale = float(np.abs(values).max(initial=0.0))
+    if scale > np.sqrt(np.finfo(X.dtype).max / X.shape[1]) / 4:
+        raise ValueError(
+            f"X holds numbers up to {scale:.3g}, whose squares overflow {X.dtype}: "
+            "rescale the features."
+        )
+    return X.copy() if reset else X
 
 
 def query_data(estimator: BaseEstimator, X: Any) -> Array:
@@ -237,6 +352,12 @@ def is_drawn_by(display: type, estimator: BaseEstimator, kind: type) -> None:
 
 def sample_weight(sample_weight: Any, X: Array) -> Array | None:
     """Check row weights; None if all rows weigh the same."""
+    weights_ = weights(sample_weight, X)
+    return None if weights_ is None or (weights_ == weights_[0]).all() else weights_
+
+
+def weights(sample_weight: Any, X: Any) -> Array | None:
+    """Check row weights whose scale counts; None if there are none."""
     if sample_weight is None:
         return None
     weights = _check_sample_weight(
@@ -256,7 +377,7 @@ def sample_weight(sample_weight: Any, X: Array) -> Array | None:
         raise ValueError(
             "The sum of sample_weight overflows: divide the weights by their maximum."
         )
-    return None if (weights == weights[0]).all() else weights
+    return weights
 
 
 def grid_axes(
@@ -317,7 +438,14 @@ def signs(signs: Any, n_features: int) -> Array:
     return values
 
 
-def _numbers(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
+def _numbers(
+    estimator: BaseEstimator,
+    X: Any,
+    *,
+    dtype: npt.DTypeLike | None = np.float64,
+    **options: Any,
+) -> Any:
+    """Check rows and convert them; None keeps float32 and widens float16 to it."""
     _refuse_foreign(X)
     with np.errstate(invalid="ignore"):  # the sum that looks for infinities
         X = validate_data(
@@ -326,10 +454,18 @@ def _numbers(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
     if X.dtype.kind not in "biuf":
         name = type(estimator).__name__
         raise ValueError(f"{name} expects numbers, got X of dtype {X.dtype}.")
+    if dtype is None:
+        is_narrow = X.dtype.kind == "f" and X.dtype.itemsize <= 4
+        dtype = np.float32 if is_narrow else np.float64
     with np.errstate(over="ignore"):
-        X = np.ascontiguousarray(X, dtype=np.float64)
-    scale = np.abs(X).max()
-    if scale > np.finfo(np.float64).max / 4:
+        if sparse.issparse(X):
+            X = sparse.csr_array(X, dtype=dtype)
+            X.sum_duplicates()
+        else:
+            X = np.ascontiguousarray(X, dtype=dtype)
+    values = X.data if sparse.issparse(X) else X
+    scale = np.abs(values).max(initial=0.0)
+    if scale > np.finfo(values.dtype).max / 4:
         raise ValueError(
             f"X holds numbers up to {scale:.3g}, whose differences overflow: rescale "
             "the features."

@@ -119,7 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Estimate the density and write what was asked for."""
     from kernelkit.cli.errors import USAGE, CommandError
-    from kernelkit.cli.output import check_target, write_file
+    from kernelkit.cli.output import check_targets, figure_class, write_file
     from kernelkit.density import ProductKernelDensity
 
     for option, other in _CONFLICTS:
@@ -127,10 +127,8 @@ def run(args: argparse.Namespace) -> int:
             raise CommandError(f"--{option} does not go with --{other}", USAGE)
     if args.seed is not None and args.sample is None:
         raise CommandError("--seed does not go without --sample", USAGE)
+    check_targets(args.out, args.plot, force=args.force)
     if args.plot is not None:
-        from kernelkit.cli.bench.report import figure_class
-
-        check_target(args.plot, force=args.force)
         figure_class()  # before the work
 
     def compute(rows: Rows) -> Result:
@@ -192,11 +190,9 @@ def _named(logs: "Values", args: argparse.Namespace) -> "tuple[str, Values]":
 
 def _as_png(density: "ProductKernelDensity", rows: Rows) -> bytes:
     """Draw the density over the middle of the rows, lest a far one hides the rest."""
-    import io
-
     import numpy as np
 
-    from kernelkit.cli.bench.report import figure_class
+    from kernelkit.cli.output import as_png, figure_class
     from kernelkit.plotting import DensityDisplay
 
     figure = figure_class()(layout="constrained")
@@ -208,9 +204,7 @@ def _as_png(density: "ProductKernelDensity", rows: Rows) -> bytes:
         display.ax_.set(xlabel=rows.features[0])
         if len(rows.features) == 2:
             display.ax_.set(ylabel=rows.features[1])
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    return buffer.getvalue()
+    return as_png(figure)
 
 
 def _sample(

@@ -1,11 +1,27 @@
 """Files written whole or not at all."""
 
+import io
 import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from kernelkit.cli.errors import USAGE, CommandError
+from kernelkit.exceptions import MissingDependencyError
+
+
+def check_targets(*outs: str | None, force: bool) -> None:
+    """Refuse the paths of several files, None for no file, before any work is done.
+
+    Raises
+    ------
+    CommandError
+        As by `check_target`, and if two of them are the same file.
+    """
+    paths = [check_target(out, force=force) for out in outs if out is not None]
+    if len(set(paths)) < len(paths):
+        raise CommandError(f"{paths[0]}: two results cannot go to one file", USAGE)
 
 
 def check_target(out: str, *, force: bool) -> Path:
@@ -40,6 +56,31 @@ def write_file(out: str, chunks: Iterable[bytes], *, force: bool) -> None:
             _rename_new(temporary, path, out)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def figure_class() -> Any:
+    """Import matplotlib's Figure, which draws without a window.
+
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError(
+            "--plot needs matplotlib, which is not installed: "
+            "pip install 'kernelkit[plot]'"
+        ) from error
+    return Figure
+
+
+def as_png(figure: Any) -> bytes:
+    """Encode a figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
 
 
 def _rename_new(temporary: Path, path: Path, out: str) -> None:

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from kernelkit.cli.errors import CommandError
-from kernelkit.cli.output import check_target, write_file
+from kernelkit.cli.output import check_target, check_targets, write_file
 
 
 def names(folder):
@@ -143,6 +143,18 @@ def test_impossible_targets_are_refused(tmp_path, target, message):
         check_target(str(tmp_path / target), force=True)
 
     assert caught.value.status == 3
+
+
+def test_two_results_in_one_file_are_refused(tmp_path):
+    """Seen red with the paths compared as they were typed."""
+    (tmp_path / "link.csv").symlink_to("a.csv")
+
+    with pytest.raises(CommandError, match="two results cannot go to one file"):
+        check_targets(
+            str(tmp_path / "a.csv"), None, str(tmp_path / "link.csv"), force=False
+        )
+
+    check_targets(str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), force=False)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="needs /dev/null")

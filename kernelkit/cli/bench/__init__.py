@@ -86,16 +86,15 @@ def run(args: argparse.Namespace) -> int:
     from kernelkit.cli.bench import report
     from kernelkit.cli.bench.cases import run_case
     from kernelkit.cli.bench.rows import data_name, sizes_of
-    from kernelkit.cli.output import check_target, write_file
+    from kernelkit.cli.output import check_targets, figure_class, write_file
     from kernelkit.cli.progress import progress
 
     if args.grid is not None and args.task != "kde":
         args.error("--grid is for kde")
-    for out in (args.json, args.plot):  # refuse before the work what fails after it
-        if out is not None:
-            check_target(out, force=args.force)
+    # Refuse before the work what fails after it.
+    check_targets(args.json, args.plot, force=args.force)
     if args.plot is not None:
-        report.figure_class()
+        figure_class()
     task: Any = import_module(TASKS[args.task])
     methods = _choose(task.methods(args), args)
     sizes = sizes_of(args)

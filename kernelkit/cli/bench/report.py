@@ -1,15 +1,13 @@
 """Cases as a table, as JSON and as a figure."""
 
-import io
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kernelkit.cli import machine
+from kernelkit.cli import machine, output
 from kernelkit.cli.bench.cases import Case, Method
-from kernelkit.exceptions import MissingDependencyError
 
 
 def as_text(
@@ -110,24 +108,6 @@ def _errors(method: Method, cases: Sequence[Case]) -> list[str]:
     return [f"  error: {error:.2g} {method.error}, {tolerance:.2g} allowed"]
 
 
-def figure_class() -> Any:
-    """Import matplotlib's Figure, which draws without a window.
-
-    Raises
-    ------
-    MissingDependencyError
-        If matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "--plot needs matplotlib, which is not installed: "
-            "pip install 'kernelkit[plot]'"
-        ) from error
-    return Figure
-
-
 def as_json(
     parameters: dict[str, Any],
     cases: Sequence[Case],
@@ -154,7 +134,9 @@ def as_png(title: str, cases: Sequence[Case]) -> bytes:
     # Whole powers of ten, so that at least two of them are labelled.
     low = math.floor(math.log10(min(case.n for case in cases)))
     high = max(math.ceil(math.log10(max(case.n for case in cases))), low + 1)
-    figure = figure_class()(figsize=(2.2 + 2.4 * len(ds), 3.6), layout="constrained")
+    figure = output.figure_class()(
+        figsize=(2.2 + 2.4 * len(ds), 3.6), layout="constrained"
+    )
     panels = figure.subplots(1, len(ds), sharex=True, sharey=True, squeeze=False)[0]
     for d, panel in zip(ds, panels, strict=True):
         for k, name in enumerate(names):
@@ -179,6 +161,4 @@ def as_png(title: str, cases: Sequence[Case]) -> bytes:
     figure.suptitle(title)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper")
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150)
-    return image.getvalue()
+    return output.as_png(figure)

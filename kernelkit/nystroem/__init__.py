@@ -1,0 +1,1 @@
+"""Ridge leverage scores, streaming sketches and kernel ridge regression at scale."""
