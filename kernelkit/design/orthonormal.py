@@ -14,47 +14,28 @@ _EXACT = 1e-13
 
 
 @dataclass(frozen=True)
-class OrthonormalPool:
-    r"""Features on a pool of rows, made orthonormal for the masses of the rows.
+class ChangeOfBasis:
+    r"""How features and orthonormal functions turn into each other.
 
-    With :math:`\mu` the masses, F the features and P the kept columns,
-
-    .. math:: \sqrt{\mu_i} F_{iP} = Q_i R, \quad
-       \varphi(x_i) = Q_i / \sqrt{\mu_i}, \quad
-       \sum_i \mu_i \varphi(x_i) \varphi(x_i)' = I.
+    With P the kept features, :math:`\varphi(x)' = f_P(x)' D^{-1} R^{-1}`, where D holds
+    powers of 2.
 
     Attributes
     ----------
-    Q : ndarray of shape (n_rows, rank)
-        Orthonormal columns; zero where the mass is zero.
-    masses : ndarray of shape (n_rows,)
-        Nonnegative, with sum 1.
-    leverage : ndarray of shape (n_rows,)
-        Squared norms of the rows of Q, with sum `rank`.
     R : ndarray of shape (rank, rank)
         Upper triangular.
     kept : ndarray of shape (rank,)
-        Columns of F, in the order of those of R.
+        Which features are kept, in the order of the columns of R.
+    exponents : ndarray of shape (rank,)
+        Powers of 2 in D: neither huge nor tiny features overflow.
     n_features : int
-        Number of columns of F.
+        Number of features.
     """
 
-    Q: Array
-    masses: Array
-    leverage: Array
     R: Array
     kept: Array
+    exponents: Array
     n_features: int
-
-    @property
-    def rank(self) -> int:
-        """Number of orthonormal columns."""
-        return len(self.kept)
-
-    @property
-    def n_dropped(self) -> int:
-        """Number of features that depend linearly on the others."""
-        return self.n_features - self.rank
 
     def evaluate(self, F: Array) -> Array:
         """Evaluate the orthonormal functions where the features are `F`.
@@ -67,7 +48,7 @@ class OrthonormalPool:
         -------
         phi : ndarray of shape (n_queries, rank)
         """
-        columns = np.ascontiguousarray(F[:, self.kept], dtype=np.float64)
+        columns = np.ldexp(F[:, self.kept], -self.exponents, order="C")
         return _divide(columns, self.R)
 
     def to_features(self, theta: Array) -> Array:
@@ -83,8 +64,53 @@ class OrthonormalPool:
             Zero on dropped features.
         """
         beta = np.zeros((self.n_features, *theta.shape[1:]))
-        beta[self.kept] = solve_triangular(self.R, theta)
+        solved = solve_triangular(self.R, theta)
+        beta[self.kept] = np.ldexp(solved.T, -self.exponents).T
         return beta
+
+
+@dataclass(frozen=True)
+class OrthonormalPool:
+    r"""Features on a pool of rows, made orthonormal for the masses of the rows.
+
+    With :math:`\mu` the masses,
+
+    .. math:: Q_i = \sqrt{\mu_i} \varphi(x_i), \quad
+       \sum_i \mu_i \varphi(x_i) \varphi(x_i)' = I.
+
+    Attributes
+    ----------
+    Q : ndarray of shape (n_rows, rank)
+        Orthonormal columns; zero where the mass is zero.
+    masses : ndarray of shape (n_rows,)
+        Nonnegative, with sum 1.
+    leverage : ndarray of shape (n_rows,)
+        Squared norms of the rows of Q, with sum `rank`.
+    change : ChangeOfBasis
+        From features to orthonormal functions and back.
+    """
+
+    Q: Array
+    masses: Array
+    leverage: Array
+    change: ChangeOfBasis
+
+    @property
+    def rank(self) -> int:
+        """Number of orthonormal columns."""
+        return len(self.change.kept)
+
+    @property
+    def n_dropped(self) -> int:
+        """Number of features that depend linearly on the others."""
+        return self.change.n_features - self.rank
+
+    def to_features(self, theta: Array) -> Array:
+        """Express coefficients on the orthonormal functions by ones on the features.
+
+        As `ChangeOfBasis.to_features`.
+        """
+        return self.change.to_features(theta)
 
 
 def orthonormalize(
@@ -138,7 +164,6 @@ def orthonormalize(
         tol = max(F.shape) * np.finfo(np.float64).eps if tol is None else tol
         Q, R, kept = _pivoted(B, tol)
         Q[masses == 0.0] = 0.0
-    R = R * np.ldexp(1.0, exponents[kept])
     if len(kept) < n_features:
         warn(
             f"The features have rank {len(kept)} on these rows: "
@@ -146,7 +171,8 @@ def orthonormalize(
             "and are dropped."
         )
     leverage = np.einsum("ij,ij->i", Q, Q)
-    return OrthonormalPool(Q, masses, leverage, R, kept, n_features)
+    change = ChangeOfBasis(R, kept, exponents[kept], n_features)
+    return OrthonormalPool(Q, masses, leverage, change)
 
 
 def _exponents(F: Array) -> Array:
