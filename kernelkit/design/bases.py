@@ -74,7 +74,8 @@ class _ProductBasis(TransformerMixin, BaseEstimator):
         if n_features is None:
             n_features = self._count_features()
         self.n_features_in_ = check.count("n_features", n_features)
-        vars(self).pop("feature_names_in_", None)
+        if hasattr(self, "feature_names_in_"):  # of earlier rows
+            del self.feature_names_in_
         self._build(self.n_features_in_, None)
         return self
 
@@ -194,7 +195,7 @@ class _ProductBasis(TransformerMixin, BaseEstimator):
         return X
 
     def _functions(self, indices: Array) -> Array:
-        """Number the univariate functions of multi-indices."""
+        """Turn multi-indices into numbers of univariate functions."""
         return indices
 
     def _name(self, k: int) -> str:
@@ -272,8 +273,8 @@ class _IntervalBasis(_ProductBasis):
             i, l = np.argwhere(outside)[0]
             raise ValueError(
                 f"X holds {X[i, l]:.6g} in column {l}, out of the bounds "
-                f"[{low[l]:.6g}, {high[l]:.6g}] of {type(self).__name__}: widen bounds, "
-                "or take the nearest point inside by clip=True."
+                f"[{low[l]:.6g}, {high[l]:.6g}] of {type(self).__name__}: widen "
+                "bounds, or take the nearest point inside by clip=True."
             )
         return X
 
@@ -294,8 +295,8 @@ class LegendreBasis(_IntervalBasis):
         each at most `degree`. Or rows of degrees, one column per feature; `degree` is
         then not used.
     bounds : "data", (low, high) or array-like of shape (n_features, 2), default="data"
-        Ends of the domain for every or for each feature. "data" takes the least and the greatest value
-        that `fit` sees; around a constant it takes a margin.
+        Ends of the domain for every or for each feature. "data" takes the least and
+        the greatest value that `fit` sees; around a constant it takes a margin.
     clip : bool, default=False
         Whether `transform` takes the nearest point inside of the bounds for one
         outside, instead of raising.
@@ -316,7 +317,8 @@ class LegendreBasis(_IntervalBasis):
     Raises
     ------
     ValueError
-        By `fit`, if a parameter is out of range; by `transform`, if rows lie out of bounds.
+        By `fit`, if a parameter is out of range; by `transform`, if rows lie out of
+        bounds.
 
     See Also
     --------
@@ -354,8 +356,8 @@ class ChebyshevBasis(_IntervalBasis):
         each at most `degree`. Or rows of degrees, one column per feature; `degree` is
         then not used.
     bounds : "data", (low, high) or array-like of shape (n_features, 2), default="data"
-        Ends of the domain for every or for each feature. "data" takes the least and the greatest value
-        that `fit` sees; around a constant it takes a margin.
+        Ends of the domain for every or for each feature. "data" takes the least and
+        the greatest value that `fit` sees; around a constant it takes a margin.
     clip : bool, default=False
         Whether `transform` takes the nearest point inside of the bounds for one
         outside, instead of raising.
@@ -376,7 +378,8 @@ class ChebyshevBasis(_IntervalBasis):
     Raises
     ------
     ValueError
-        By `fit`, if a parameter is out of range; by `transform`, if rows lie out of bounds.
+        By `fit`, if a parameter is out of range; by `transform`, if rows lie out of
+        bounds.
 
     Examples
     --------
@@ -407,13 +410,13 @@ class FourierBasis(_IntervalBasis):
     degree : int, default=3
         Highest frequency, >= 0.
     index_set : {"total", "hyperbolic", "tensor"} or array-like, default="total"
-        Which products: those whose frequencies k of the features sum to at most `degree`,
-        whose product of all ``k + 1`` is at most ``degree + 1``, or whose frequencies are
-        each at most `degree`. Or rows of frequencies, one column per feature; `degree` is
-        then not used.
+        Which products: those whose frequencies k of the features sum to at most
+        `degree`, whose product of all ``k + 1`` is at most ``degree + 1``, or whose
+        frequencies are each at most `degree`. Or rows of frequencies, one column per
+        feature; `degree` is then not used.
     bounds : "data", (low, high) or array-like of shape (n_features, 2), default="data"
-        Ends of a period for every or for each feature. "data" takes the least and the greatest value
-        that `fit` sees; around a constant it takes a margin.
+        Ends of a period for every or for each feature. "data" takes the least and
+        the greatest value that `fit` sees; around a constant it takes a margin.
 
     Attributes
     ----------
@@ -432,7 +435,8 @@ class FourierBasis(_IntervalBasis):
     Raises
     ------
     ValueError
-        By `fit`, if a parameter is out of range; by `transform`, if rows are too far away.
+        By `fit`, if a parameter is out of range; by `transform`, if rows are too far
+        away.
 
     Examples
     --------
@@ -561,12 +565,13 @@ class HermiteBasis(_ProductBasis):
 
     def _learn_domain(self, n_features: int, X: Array | None) -> Normal:
         owner = type(self).__name__
-        is_learned = isinstance(self.loc, str) or isinstance(self.scale, str)
-        if X is None and is_learned:
-            raise ValueError(
-                f"{owner} would learn loc or scale from rows and was given none: "
-                f"{self._remedy}, or fit it to rows."
-            )
+        if X is None:
+            if isinstance(self.loc, str) or isinstance(self.scale, str):
+                raise ValueError(
+                    f"{owner} would learn loc or scale from rows and was given none: "
+                    f"{self._remedy}, or fit it to rows."
+                )
+            X = np.empty((0, n_features))
         if isinstance(self.loc, str):
             loc = _centers(X)
         else:

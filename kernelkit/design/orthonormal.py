@@ -207,20 +207,26 @@ def _cholesky_twice(B: Array) -> tuple[Array, Array] | None:
 
 
 def _pivoted(B: Array, tol: float) -> tuple[Array, Array, Array]:
-    """Factor the independent columns of B, and tell which they are."""
+    """Factor the independent columns of B, and tell which they are.
+
+    Column pivoting chooses them. They keep their order, and the diagonal of R is
+    positive: neither depends on the order of the rows.
+    """
     Q, R = qr(B, mode="economic", overwrite_a=True, check_finite=False)
     norms = np.linalg.norm(R, axis=0)
     norms[norms == 0.0] = 1.0
-    turn, R, order = qr(R / norms, mode="economic", pivoting=True, check_finite=False)
-    pivots = np.abs(np.diag(R))
+    staircase, order = qr(R / norms, mode="r", pivoting=True, check_finite=False)
+    pivots = np.abs(np.diag(staircase))
     rank = int((pivots > tol * pivots[0]).sum())
     if rank == 0:
         raise ValueError(
             "All features are zero on the rows with positive mass: nothing can be "
             "made orthonormal. Add a constant feature."
         )
-    kept = order[:rank]
-    return Q @ turn[:, :rank], R[:rank, :rank] * norms[kept], kept
+    kept = np.sort(order[:rank])
+    turn, R = qr(R[:, kept], mode="economic", check_finite=False)
+    signs = np.where(np.diag(R) < 0.0, -1.0, 1.0)
+    return Q @ (turn * signs), signs[:, None] * R, kept
 
 
 def _divide(B: Array, R: Array) -> Array:
