@@ -115,7 +115,7 @@ def chain_dpp(
     chosen = np.append(chosen, np.empty(m - n_chosen, chosen.dtype))
     for t, uniform in enumerate(rng.random(m - n_chosen), start=n_chosen):
         residual[residual <= least] = 0.0
-        chosen[t] = _invert(np.cumsum(residual), uniform)
+        chosen[t] = invert(np.cumsum(residual), uniform)
         project_out(Q[chosen[t]], basis, t)
         residual -= np.square(Q @ basis[t])
     return chosen
@@ -153,11 +153,11 @@ class PoolSource:
 
     def christoffel(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent rows in proportion to their leverage."""
-        return _invert(self._cumulated_leverage, rng.random(n))
+        return invert(self._cumulated_leverage, rng.random(n))
 
     def measure(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent rows in proportion to their mass times h."""
-        return _invert(self._cumulated_density, rng.random(n))
+        return invert(self._cumulated_density, rng.random(n))
 
     def dpp(self, rng: np.random.Generator) -> Array:
         """Draw m different rows S with probability det(Q_S)^2."""
@@ -177,18 +177,24 @@ class PoolSource:
         """Evaluate h."""
         return self._density[points]
 
+    def probabilities(self, zeta: float) -> Array:
+        """Chances of the rows in one draw, of which a share zeta has density h."""
+        optimal = self.leverage / self.leverage.sum()
+        other = self._density * self.masses
+        return (1.0 - zeta) * optimal + zeta / other.sum() * other
+
     def shares(self, points: Array) -> Array:
         """Masses relative to their mean over the rows that have some."""
-        return self.masses[points] * len(self._support)
+        return self.masses[points] * len(self.support)
 
     def in_random_order(self, rng: np.random.Generator) -> Array:
         """Draw all rows with mass, each in proportion to its mass among those left."""
-        clocks = rng.standard_exponential(len(self._support))
-        return self._support[np.argsort(clocks / self.masses[self._support])]
+        clocks = rng.standard_exponential(len(self.support))
+        return self.support[np.argsort(clocks / self.masses[self.support])]
 
     def others(self, points: Array, rng: np.random.Generator) -> Array:
         """Put the rows with mass other than the given ones in random order."""
-        return rng.permutation(np.setdiff1d(self._support, points))
+        return rng.permutation(np.setdiff1d(self.support, points))
 
     @cached_property
     def pivots(self) -> Array:
@@ -197,11 +203,12 @@ class PoolSource:
         return order[: self.rank].astype(np.int64)
 
     @cached_property
-    def _support(self) -> Array:
+    def support(self) -> Array:
+        """Rows with mass."""
         return np.flatnonzero(self.masses)
 
 
-def _invert(cumulated: Array, uniforms: Array) -> Array:
+def invert(cumulated: Array, uniforms: Array | float) -> Array:
     """Find where a cumulated sum passes shares of its last entry."""
     last = np.searchsorted(cumulated, cumulated[-1])
     places = np.searchsorted(cumulated, uniforms * cumulated[-1], side="right")
