@@ -11,6 +11,7 @@ from kernelkit._warnings import warn
 _LEAST_PIVOT = 1e-6  # of a Cholesky factor, next to the norm of its column
 _NEARLY = 0.1  # orthonormal enough that one more Cholesky step makes it exact
 _EXACT = 1e-13
+_TIE = 1e-6  # norms that differ by less count as equal
 
 
 @dataclass(frozen=True)
@@ -209,13 +210,16 @@ def _cholesky_twice(B: Array) -> tuple[Array, Array] | None:
 def _pivoted(B: Array, tol: float) -> tuple[Array, Array, Array]:
     """Factor the independent columns of B, and tell which they are.
 
-    Column pivoting chooses them. They keep their order, and the diagonal of R is
-    positive: neither depends on the order of the rows.
+    Column pivoting chooses them, the first of equals. They keep their order, and the
+    diagonal of R is positive: so the order of the rows does not matter.
     """
     Q, R = qr(B, mode="economic", overwrite_a=True, check_finite=False)
     norms = np.linalg.norm(R, axis=0)
     norms[norms == 0.0] = 1.0
-    staircase, order = qr(R / norms, mode="r", pivoting=True, check_finite=False)
+    favour = 1.0 - _TIE * np.arange(len(norms)) / len(norms)
+    staircase, order = qr(
+        R * (favour / norms), mode="r", pivoting=True, check_finite=False
+    )
     pivots = np.abs(np.diag(staircase))
     rank = int((pivots > tol * pivots[0]).sum())
     if rank == 0:
