@@ -155,7 +155,9 @@ def orthonormalize(
     B = F * np.sqrt(masses)[:, None]
     B *= np.ldexp(1.0, -exponents)
 
-    factors = _cholesky_twice(B) if n_rows >= n_features else None
+    factors = None
+    if tol is None and n_rows >= n_features:
+        factors = _cholesky_twice(B)
     if factors is not None:
         Q, R = factors
         kept = np.arange(n_features)
