@@ -22,6 +22,7 @@ _INDEX_SET = [*check.one_of(*index_sets.KINDS), "array-like"]
 _BOUNDS = [*check.one_of("data"), "array-like"]
 _NUMBERS = [*check.one_of("data"), Real, "array-like"]
 _LARGEST = np.finfo(np.float64).max / 4
+_FAR = 1e200  # a sum of squares near overflow
 _TOO_HIGH = 10_000  # a degree: so many univariate values are tabulated
 
 
@@ -120,12 +121,23 @@ class _ProductBasis(TransformerMixin, BaseEstimator):
         log_squares : ndarray of shape (n_queries,)
             :math:`\log |\varphi(x)|^2`, finite even where `transform` overflows.
         """
-        phi, exponents = self._evaluate_scaled(self._standard(X))
-        squares = np.einsum("ij,ij->i", phi, phi)
+        standard = self._standard(X)
+        phi = self._evaluate(standard)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = np.einsum("ij,ij->i", phi, phi)
+        exponents = np.zeros(len(phi))
+        far = ~(squares < _FAR)
+        if far.any():
+            steps = self._steps(int(self.indices_.max()))
+            phi[far], exponents[far] = scaled_products(
+                standard[far], steps, self.indices_
+            )
+            squares[far] = np.einsum("ij,ij->i", phi[far], phi[far])
         with np.errstate(divide="ignore"):
             log_squares = np.log(squares) + 2.0 * np.log(2.0) * exponents
         squares[squares == 0.0] = 1.0
-        return phi / np.sqrt(squares)[:, None], log_squares
+        phi /= np.sqrt(squares)[:, None]
+        return phi, log_squares
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Name the functions.
@@ -204,10 +216,6 @@ class _ProductBasis(TransformerMixin, BaseEstimator):
     def _evaluate(self, standard: Array) -> Array:
         steps = self._steps(int(self.indices_.max()))
         return polynomial_products(standard, steps, self.indices_)
-
-    def _evaluate_scaled(self, standard: Array) -> tuple[Array, Array]:
-        steps = self._steps(int(self.indices_.max()))
-        return scaled_products(standard, steps, self.indices_)
 
     @abstractmethod
     def _steps(self, degree: int) -> Array:
@@ -480,9 +488,6 @@ class FourierBasis(_IntervalBasis):
         turns = 0.5 * (standard + 1.0)
         angles = 2.0 * np.pi * (turns - np.floor(turns))
         return fourier_products(angles, self.indices_)
-
-    def _evaluate_scaled(self, standard: Array) -> tuple[Array, Array]:
-        return self._evaluate(standard), np.zeros(len(standard))
 
 
 class HermiteBasis(_ProductBasis):
