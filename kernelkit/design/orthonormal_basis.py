@@ -138,7 +138,8 @@ class OrthonormalBasis(
     def _features(self, X: Any, rows: Array) -> Array:
         if self.base_ is None:
             return rows
-        features = self.base_.transform(_as_named(X, rows))
+        with np.errstate(over="ignore", invalid="ignore"):  # is found below
+            features = self.base_.transform(_as_named(X, rows))
         if sparse.issparse(features):
             features = features.toarray()
         features = np.asarray(features, dtype=np.float64)

@@ -33,7 +33,7 @@ BASES = {
     "other law": LegendreBasis(degree=2, clip=True),
 }
 each_base = pytest.mark.parametrize("name", BASES)
-pytestmark = pytest.mark.filterwarnings("ignore:The features have rank 19 on")
+pytestmark = pytest.mark.filterwarnings("ignore:The features have rank 16 on")
 
 
 def values(name, rows):
