@@ -85,7 +85,7 @@ def fewest_stable(ranking: Array, rows: Array, counts: Array, least: float) -> i
     Returns
     -------
     n_keep : int
-        With one row less G would fall below; all n if it does already.
+        With one row less G would fall below; n if no number is found.
     """
     low, high = rows.shape[1] - 1, len(rows)  # unstable, stable
     while high - low > 1:

@@ -6,13 +6,14 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 
 from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
+from kernelkit.design.continuous import BasisSource
 from kernelkit.design.orthonormal import orthonormalize
 from kernelkit.design.reduce import (
     eigenvalues,
@@ -31,6 +32,7 @@ _ORDERS = ("uniform", "volume", "qr")  # of a pool: no row comes twice
 _MIXTURES = ("gvs", "mixture")
 _FIRST_BLOCKS, _MOST_BLOCKS = 2, 50  # of m points, while a design grows
 _FORWARD_BELOW = 1.1  # times m points
+_FEWEST = 0  # points to keep: as few as leave a design stable
 _SINGULAR = 1e-14  # least eigenvalue, next to the greatest
 
 
@@ -220,20 +222,23 @@ def sample_design(
 
     Parameters
     ----------
-    F_or_basis : array-like of shape (n_rows, n_features)
-        Features of the rows of a pool; their rank is m.
+    F_or_basis : array-like of shape (n_rows, n_features) or basis
+        Features of the rows of a pool, whose rank is m; or a basis of m functions, such
+        as `LegendreBasis`, on a domain.
     n_samples : int or "auto"
         Number of points, at least m. "auto" is m for "dpp", 2 m if `delta` is None, and
         else grows from 2 m by m until the design is stable, at most to 50 m.
     method : str, default="dpp_repeat"
         How points are drawn, see Notes.
     measure : array-like of shape (n_rows,), default=None
-        Nonnegative masses of the rows, in any scale; None for equal ones.
+        Nonnegative masses of the rows of a pool, in any scale; None for equal ones. A
+        basis has its own law.
     zeta : float, default=0.0
         Share of the independent draws of "mixture" and "gvs" that have the density
         `density`, in [0, 1].
     density : array-like of shape (n_rows,), default=None
-        Nonnegative density h with respect to the masses, in any scale; None for 1.
+        Nonnegative density h of rows with respect to the masses, in any scale; None
+        for 1.
     delta : float or None, default=0.5
         Draw anew, up to 50 times, until the least eigenvalue of G is at least
         ``1 - delta``; in (0, 1). None takes the first draw, whose law is exact.
@@ -391,6 +396,8 @@ def draw_design(
         for draws in (draw() for _ in range(n_boost)):
             if best is None or draws.lambda_min > best.lambda_min:
                 best = draws
+    if n_keep == _FEWEST:
+        best = _reduce(best, n_keep, reduce_method, least)
     if best.lambda_min < least:
         warn(
             f"No design had a least eigenvalue of {least:.3g} or more: the best one, "
@@ -398,7 +405,7 @@ def draw_design(
             "points or raise delta; delta=None takes the first design.",
             ConvergenceWarning,
         )
-    if n_keep is not None:
+    if n_keep:
         best = _reduce(best, n_keep, reduce_method, least)
     is_exact = delta is None and n_boost == 1 and n_keep is None
     may_repeat = method == "gvs" and law.pool is not None
@@ -627,7 +634,7 @@ def _wait(
 
 
 def _number_to_keep(reduce_to: Any, m: int, delta: float | None) -> int | None:
-    """Convert to a number of points; 0 stands for as few as possible."""
+    """Convert to a number of points, or to `_FEWEST`."""
     if reduce_to is None:
         return None
     if isinstance(reduce_to, str) and reduce_to == "auto":
@@ -636,7 +643,7 @@ def _number_to_keep(reduce_to: Any, m: int, delta: float | None) -> int | None:
                 "reduce_to='auto' keeps the least eigenvalue above 1 - delta, and "
                 "delta is None: give a delta in (0, 1)."
             )
-        return 0
+        return _FEWEST
     if isinstance(reduce_to, bool) or not isinstance(reduce_to, Real):
         raise ValueError(
             "reduce_to must be None, 'auto', a number of points, or a float that "
@@ -655,24 +662,25 @@ def _number_to_keep(reduce_to: Any, m: int, delta: float | None) -> int | None:
 
 
 def _reduce(draws: _Draws, n_keep: int, method: str, least: float) -> _Draws:
-    """Keep the best n_keep points; if it is 0, the fewest that are stable."""
+    """Keep the best points."""
     n, m = draws.rows.shape
-    is_automatic = n_keep == 0
-    if n_keep >= n or (is_automatic and draws.lambda_min < least):
+    if n_keep >= n:
         return draws
     if draws.lambda_min <= _SINGULAR * draws.lambda_max:
+        if n_keep == _FEWEST:
+            return draws
         raise ValueError(
             f"The {n} points of this design do not determine all {m} functions, so "
             "that none can be spared: draw more, or use method='dpp_repeat'."
         )
     if method == "auto":
-        adds = not is_automatic and n_keep < _FORWARD_BELOW * m
+        adds = n_keep != _FEWEST and n_keep < _FORWARD_BELOW * m
         method = "d_optimal" if adds else "a_optimal"
     if method == "d_optimal":
-        ranking = rank_forward(draws.rows, n if is_automatic else n_keep)
+        ranking = rank_forward(draws.rows, n if n_keep == _FEWEST else n_keep)
     else:
-        ranking = rank_backward(draws.rows, m if is_automatic else n_keep)
-    if is_automatic:
+        ranking = rank_backward(draws.rows, max(m, n_keep))
+    if n_keep == _FEWEST:
         n_keep = fewest_stable(ranking, draws.rows, draws.counts, least)
     kept = np.sort(ranking[:n_keep])
     return _Draws(
@@ -681,6 +689,14 @@ def _reduce(draws: _Draws, n_keep: int, method: str, least: float) -> _Draws:
 
 
 def _source(F_or_basis: Any, measure: Any, density: Any) -> Source:
+    if hasattr(F_or_basis, "fit_domain"):
+        if measure is not None or density is not None:
+            raise ValueError(
+                "measure and density belong to the rows of a pool; a basis has its own "
+                "law: leave them None."
+            )
+        is_fitted = hasattr(F_or_basis, "n_features_in_")
+        return BasisSource(F_or_basis if is_fitted else clone(F_or_basis).fit_domain())
     pool = ProjectionDPP().fit(F_or_basis, sample_weight=measure)._pool
     if density is None:
         return PoolSource(pool)

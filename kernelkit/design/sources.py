@@ -26,12 +26,9 @@ class Source(Protocol):
     ----------
     rank : int
         Number of functions, m.
-    n_points : float
-        Number of distinct points that optimal draws can give; infinite on a continuum.
     """
 
     rank: int
-    n_points: float
 
     def christoffel(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent points with density k/m."""
@@ -141,7 +138,6 @@ class PoolSource:
         # Squares of the very rows, in case that the columns are not quite normalized.
         leverage = np.einsum("ij,ij->i", self.Q, self.Q)
         self.leverage = np.where(leverage < _LEAST_LEVERAGE, 0.0, leverage)
-        self.n_points = float(np.count_nonzero(self.leverage))
         if density is None:
             self._density = np.ones(len(self.masses))
         else:
