@@ -644,7 +644,8 @@ def _number_to_keep(reduce_to: Any, m: int, delta: float | None) -> int | None:
                 "delta is None: give a delta in (0, 1)."
             )
         return _FEWEST
-    if isinstance(reduce_to, bool) or not isinstance(reduce_to, Real):
+    is_number = isinstance(reduce_to, Real) and not isinstance(reduce_to, bool)
+    if not (is_number and 0.0 < float(reduce_to) < np.inf):
         raise ValueError(
             "reduce_to must be None, 'auto', a number of points, or a float that "
             f"counts in m. Got {reduce_to!r} instead."
