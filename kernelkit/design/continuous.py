@@ -17,6 +17,7 @@ Draw = Callable[[int, np.random.Generator], Array]
 Evaluate = Callable[[Array], Array]
 
 _ALIKE = 0.8, 1.25  # eigenvalues of a Gram matrix on rows that did not shape it
+_FAR = 1e200  # a squared norm near which functions may overflow
 _FEWEST_POINTS = 512  # in each half of a sampled pool
 _MOST_POINTS = 2**17
 
@@ -53,8 +54,15 @@ class BasisSource:
 
     def rows(self, points: Array) -> tuple[Array, Array]:
         """Evaluate phi / |phi| and k."""
+        # Most points need neither the checks nor the scaling of `directions`.
+        phi = self.basis._evaluate(self.basis.domain.to_standard(points))
+        with np.errstate(over="ignore"):
+            squares = np.einsum("ij,ij->i", phi, phi)
+        if ((squares > 0.0) & (squares < _FAR)).all():
+            return phi / np.sqrt(squares)[:, None], squares
         directions, log_christoffel = self.basis.directions(points)
-        return directions, np.exp(log_christoffel)
+        with np.errstate(over="ignore"):
+            return directions, np.exp(log_christoffel)
 
     def density(self, points: Array) -> Array:
         """Evaluate the density of the law with respect to itself."""

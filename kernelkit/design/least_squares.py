@@ -221,14 +221,17 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         design : Design
             Its `indices` are the rows.
         """
-        X = check.fit_data(clone(self), X)  # an unfitted estimator stays so
-        weights = check.sample_weight(sample_weight, X)
+        rows = check.fit_data(clone(self), X)  # an unfitted estimator stays so
+        weights = check.sample_weight(sample_weight, rows)
         rng = check.rng(self.random_state)
-        features = self._fit_features(X, rng)
-        space = self._make_space(features, X, weights)
+        named = _as_named(X, rows)
+        features = self._fit_features(named, rng)
+        space = self._make_space(features, named, weights)
         design = self._draw(PoolSource(space.pool), self.n_samples, rng)
         if not isinstance(self.random_state, Integral):
-            self._selected = _Selected(self._fingerprint(X, weights), features, design)
+            self._selected = _Selected(
+                self._fingerprint(rows, weights), features, design
+            )
         return design
 
     @check.params
@@ -250,13 +253,14 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self : DesignLeastSquares
         """
         y = _partly_known(self, y)
-        X = check.fit_data(self, X)
-        check_consistent_length(X, y)
-        weights = check.sample_weight(sample_weight, X)
+        rows = check.fit_data(self, X)
+        check_consistent_length(rows, y)
+        weights = check.sample_weight(sample_weight, rows)
         rng = check.rng(self.random_state)
-        selected = self._recall(X, weights)
-        features = selected.features if selected else self._fit_features(X, rng)
-        space = self._make_space(features, X, weights)
+        named = _as_named(X, rows)
+        selected = self._recall(rows, weights)
+        features = selected.features if selected else self._fit_features(named, rng)
+        space = self._make_space(features, named, weights)
         source = PoolSource(space.pool)
         design = (
             selected.design if selected else self._draw(source, self.n_samples, rng)
@@ -352,15 +356,15 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         y : ndarray of shape (n_queries,) or (n_queries, n_outputs)
         """
         check.is_fitted(self)
-        X = check.query_data(self, X)
-        F = _transform(self.features_, X)
+        rows = check.query_data(self, X)
+        F = _transform(self.features_, _as_named(X, rows))
         return (F - self._center) @ self.coef_.T + self._level
 
-    def _fit_features(self, X: Array, rng: np.random.Generator) -> Any:
+    def _fit_features(self, X: Any, rng: np.random.Generator) -> Any:
         """Fit a clone of the transformer."""
         return None if self.features is None else _seeded(self.features, rng).fit(X)
 
-    def _make_space(self, features: Any, X: Array, weights: Array | None) -> "_Space":
+    def _make_space(self, features: Any, X: Any, weights: Array | None) -> "_Space":
         """Make the features orthonormal, with or without a constant.
 
         With one they are centred first: then neither an offset costs digits nor is a
@@ -427,7 +431,10 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         params = self.get_params(deep=False)
         del params["random_state"], params["n_jobs"]
         digest = hashlib.blake2b(repr(X.shape).encode())
-        digest.update(pickle.dumps(params))
+        try:
+            digest.update(pickle.dumps(params))
+        except (pickle.PicklingError, AttributeError, TypeError):  # a lambda in it
+            digest.update(repr(params).encode())
         digest.update(X)
         digest.update(np.ones(len(X)) if weights is None else weights)
         return digest.hexdigest()
@@ -487,7 +494,7 @@ def _seeded(features: Any, rng: np.random.Generator) -> Any:
     return features
 
 
-def _transform(features: Any, X: Array) -> Array:
+def _transform(features: Any, X: Any) -> Array:
     """Evaluate features, and refuse what is not finite."""
     F = X if features is None else features.transform(X)
     F = F.toarray() if sparse.issparse(F) else F
@@ -505,6 +512,7 @@ def _partly_known(estimator: BaseEstimator, y: Any) -> Array:
         ensure_2d=False,
         input_name="y",
     )
+    y = y.astype(np.float64) if y.dtype.kind == "O" else y
     unknown = np.isnan(y) if y.dtype.kind == "f" else np.zeros(y.shape, bool)
     y = check.targets(estimator, np.where(unknown, 0, y))
     y[unknown] = np.nan

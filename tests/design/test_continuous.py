@@ -37,7 +37,7 @@ class TestProjectionProcess:
         """Seen red with independent points, and with every proposal accepted."""
         source, rng = BasisSource(basis.fit_domain()), np.random.default_rng(0)
 
-        x = np.array([source.dpp(rng)[:, 0] for _ in range(3000)])
+        x = np.array([source.dpp(rng)[:, 0] for _ in range(1500)])
 
         assert_mean(x[:, 0] * x[:, 1], product)
         assert_mean(x[:, 0] ** 2, square)
@@ -47,7 +47,7 @@ class TestProjectionProcess:
         basis = FourierBasis(1, bounds=[(0.0, 1.0)]).fit_domain()
         source, rng = BasisSource(basis), np.random.default_rng(0)
 
-        x = np.array([source.dpp(rng)[:, 0] for _ in range(3000)])
+        x = np.array([source.dpp(rng)[:, 0] for _ in range(1500)])
 
         assert_mean(np.cos(2.0 * np.pi * (x[:, 0] - x[:, 2])), -1 / 3)
 
@@ -57,7 +57,7 @@ class TestProjectionProcess:
         source = BasisSource(LegendreBasis(2, bounds=bounds).fit_domain())
         rng = np.random.default_rng(0)
 
-        x = np.array([source.dpp(rng) for _ in range(1500)])
+        x = np.array([source.dpp(rng) for _ in range(800)])
 
         nodes, weights = np.polynomial.legendre.leggauss(4)
         grid = np.stack(np.meshgrid(nodes + 1, nodes - 2), axis=-1).reshape(-1, 2)
