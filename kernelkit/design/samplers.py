@@ -173,9 +173,10 @@ class ProjectionDPP(BaseEstimator):
         self : ProjectionDPP
         """
         X = check.fit_data(self, X)
-        self._pool = orthonormalize(X, check.sample_weight(sample_weight, X))
-        self.leverage_ = self._pool.leverage.copy()
-        self.rank_ = self._pool.rank
+        masses = check.sample_weight(sample_weight, X)
+        self._source = PoolSource(orthonormalize(X, masses))
+        self.leverage_ = self._source.leverage.copy()
+        self.rank_ = self._source.rank
         return self
 
     def sample(self, n_blocks: int = 1) -> Design:
@@ -194,7 +195,7 @@ class ProjectionDPP(BaseEstimator):
         check.is_fitted(self)
         n_blocks = check.count("n_blocks", n_blocks)
         return draw_design(
-            PoolSource(self._pool),
+            self._source,
             n_blocks * self.rank_,
             "dpp" if n_blocks == 1 else "dpp_repeat",
             delta=None,
@@ -698,19 +699,19 @@ def _source(F_or_basis: Any, measure: Any, density: Any) -> Source:
             )
         is_fitted = hasattr(F_or_basis, "n_features_in_")
         return BasisSource(F_or_basis if is_fitted else clone(F_or_basis).fit_domain())
-    pool = ProjectionDPP().fit(F_or_basis, sample_weight=measure)._pool
+    source = ProjectionDPP().fit(F_or_basis, sample_weight=measure)._source
     if density is None:
-        return PoolSource(pool)
+        return source
     values = np.asarray(density, dtype=np.float64)
-    if values.shape != pool.masses.shape:
+    if values.shape != source.masses.shape:
         raise ValueError(
-            f"density must be one number per row, of shape {pool.masses.shape}. Got "
+            f"density must be one number per row, of shape {source.masses.shape}. Got "
             f"shape {values.shape} instead."
         )
-    total = pool.masses @ values
+    total = source.masses @ values
     if not ((values >= 0.0).all() and 0.0 < total < np.inf):
         raise ValueError(
             "density must be finite and nonnegative, and not zero on all rows with "
             "mass."
         )
-    return PoolSource(pool, values)
+    return PoolSource(source.pool, values)
