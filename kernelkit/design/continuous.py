@@ -33,8 +33,6 @@ class BasisSource:
         Fitted.
     """
 
-    n_points = np.inf
-
     def __init__(self, basis: Any) -> None:
         self.basis = basis
         self.rank = basis.n_components_

@@ -360,6 +360,20 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         F = _transform(self.features_, _as_named(X, rows))
         return (F - self._center) @ self.coef_.T + self._level
 
+    def _source(self, X: Any = None, sample_weight: Any = None) -> Source:
+        """Find what further designs would be drawn from; None is the fitted domain."""
+        if X is None:
+            if hasattr(self.features_, "fit_domain"):
+                return BasisSource(self.features_)
+            raise ValueError(
+                "X has to be given: only LegendreBasis and its like know a domain to "
+                "draw points from."
+            )
+        rows = check.query_data(self, X)
+        weights = check.sample_weight(sample_weight, rows)
+        space = self._make_space(self.features_, _as_named(X, rows), weights)
+        return PoolSource(space.pool)
+
     def _fit_features(self, X: Any, rng: np.random.Generator) -> Any:
         """Fit a clone of the transformer."""
         return None if self.features is None else _seeded(self.features, rng).fit(X)
