@@ -229,9 +229,8 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         space = self._make_space(features, named, weights)
         design = self._draw(PoolSource(space.pool), self.n_samples, rng)
         if not isinstance(self.random_state, Integral):
-            self._selected = _Selected(
-                self._fingerprint(rows, weights), features, design
-            )
+            key = self._fingerprint(rows, weights)
+            self._selected = _Selected(key, features, design)
         return design
 
     @check.params
@@ -262,16 +261,23 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         features = selected.features if selected else self._fit_features(named, rng)
         space = self._make_space(features, named, weights)
         source = PoolSource(space.pool)
-        design = (
-            selected.design if selected else self._draw(source, self.n_samples, rng)
-        )
-        y = y[design.indices]
-        _refuse_unknown(y, design.indices)
+        if selected is None:
+            design = self._draw(source, self.n_samples, rng)
+        else:
+            design = selected.design
+        chosen = _places(design)
+        y = y[chosen]
+        _refuse_unknown(y, chosen)
 
         middle = np.partition(y, len(y) // 2, axis=0)[len(y) // 2]
         base = middle if self.fit_intercept else 0.0 * middle
-        theta = self._solve(source, design, design.indices, y - base)
-        beta = space.pool.to_features(theta)
+        theta = self._solve(source, design, chosen, y - base)
+        with np.errstate(over="ignore"):
+            beta = space.pool.to_features(theta)
+        if not np.isfinite(beta).all():
+            raise ValueError(
+                "Coefficients overflow, as features are so small: rescale them."
+            )
         if self.fit_intercept:
             base, beta = base + beta[0], beta[1:]
         coef = np.zeros((len(space.center), *y.shape[1:]))
@@ -328,12 +334,13 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
             basis = basis if _is_fitted(basis) else clone(basis).fit_domain()
             source: Source = BasisSource(basis)
             design = self._draw(source, n_samples, rng)
-            places = points = design.points
+            places = points = _places(design)
         else:
             basis, points, pool = self._sample_domain(basis, measure, rng)
             source = PoolSource(pool)
             design = self._draw(source, n_samples, rng)
-            places, points = design.indices, points[design.indices]
+            places = _places(design)
+            points = points[places]
             design = replace(design, indices=None, points=points)
         check.fit_data(self, points)  # sets the number of features
         y = _evaluate(f, points, vectorized, self.n_jobs)
@@ -358,7 +365,14 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check.is_fitted(self)
         rows = check.query_data(self, X)
         F = _transform(self.features_, _as_named(X, rows))
-        return (F - self._center) @ self.coef_.T + self._level
+        with np.errstate(over="ignore", invalid="ignore"):
+            y = (F - self._center) @ self.coef_.T + self._level
+        if not np.isfinite(y).all():
+            raise ValueError(
+                "Predictions overflow so far from the training rows: rescale the "
+                "features."
+            )
+        return y
 
     def _source(self, X: Any = None, sample_weight: Any = None) -> Source:
         """Find what further designs would be drawn from; None is the fitted domain."""
@@ -418,23 +432,41 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _draw(
         self, source: Source, n_samples: int | str | None, rng: np.random.Generator
     ) -> Design:
-        sampling, delta, count = self.sampling, self.delta, self.count
-        if n_samples is None and isinstance(source, PoolSource):
-            n_samples, count = len(source.support), "labels"
-            sampling = "volume"  # of all rows: nothing is left to chance
-        if n_samples is None:
-            n_samples = "auto"
+        """Draw a design; where it is made of all rows, they count as they are."""
+        pool = source if isinstance(source, PoolSource) else None
+        if n_samples is None and pool is not None:
+            return self._draw_by("volume", pool, len(pool.support), rng, zeta=0.0)
+        n_samples = "auto" if n_samples is None else n_samples
+        design = self._draw_by(self.sampling, source, n_samples, rng, zeta=self.zeta)
+        if (
+            pool is not None
+            and self.count == "labels"
+            and design.n_labels == len(pool.support)
+        ):
+            return self._draw_by("volume", pool, len(pool.support), rng, zeta=0.0)
+        return design
+
+    def _draw_by(
+        self,
+        sampling: str,
+        source: Source,
+        n_samples: int | str,
+        rng: np.random.Generator,
+        *,
+        zeta: float,
+    ) -> Design:
+        delta = self.delta
         with _parallel.threads(self.n_jobs) as run:
             return draw_design(
                 source,
                 n_samples,
                 sampling,
-                zeta=self.zeta,
+                zeta=zeta,
                 delta=None if delta is None else check.fraction("delta", delta),
                 n_boost=self.n_boost,
                 reduce_to=self.reduce_to,
                 reduce_method=self.reduce_method,
-                count=count,
+                count=self.count,
                 max_tries=self.max_resample,
                 rng=rng,
                 run=run,
@@ -449,8 +481,8 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
             digest.update(pickle.dumps(params))
         except (pickle.PicklingError, AttributeError, TypeError):  # a lambda in it
             digest.update(repr(params).encode())
-        digest.update(X)
-        digest.update(np.ones(len(X)) if weights is None else weights)
+        digest.update(X.tobytes())
+        digest.update((np.ones(len(X)) if weights is None else weights).tobytes())
         return digest.hexdigest()
 
     def _recall(self, X: Array, weights: Array | None) -> "_Selected | None":
@@ -531,6 +563,13 @@ def _partly_known(estimator: BaseEstimator, y: Any) -> Array:
     y = check.targets(estimator, np.where(unknown, 0, y))
     y[unknown] = np.nan
     return y
+
+
+def _places(design: Design) -> Array:
+    """Rows of a pool, or points of a domain."""
+    places = design.points if design.indices is None else design.indices
+    assert places is not None
+    return places
 
 
 def _refuse_unknown(y: Array, indices: Array) -> None:

@@ -280,17 +280,17 @@ class DesignDisplay:
 
 def _chosen(estimator: DesignLeastSquares, rows: Array | None) -> Array:
     """Look up the points of the design, which may be rows."""
-    design = estimator.design_
-    if design.points is not None:
-        return design.points
-    if rows is None:
+    points, indices = estimator.design_.points, estimator.design_.indices
+    if points is not None:
+        return points
+    if rows is None or indices is None:
         raise ValueError("The design is made of rows: pass X, the rows that fit saw.")
-    if design.indices.max() >= len(rows):
+    if indices.max() >= len(rows):
         raise ValueError(
-            f"The design holds row {design.indices.max()}, and X has {len(rows)} rows: "
-            "pass the rows that fit saw."
+            f"The design holds row {indices.max()}, and X has {len(rows)} rows: pass "
+            "the rows that fit saw."
         )
-    return rows[design.indices]
+    return rows[indices]
 
 
 def _stability(
