@@ -184,7 +184,16 @@ class TestIndexSets:
 
     @pytest.mark.parametrize(
         "indices",
-        [[[0.5, 1]], [[-1, 0]], [[0, 1, 2]], [0, 1], [], [["a", 0]], [[np.nan, 0]]],
+        [
+            [[0.5, 1]],
+            [[-1, 0]],
+            [[10_000, 0]],
+            [[0, 1, 2]],
+            [0, 1],
+            np.empty((0, 2)),
+            [["a", 0]],
+            [[np.nan, 0]],
+        ],
     )
     def test_wrong_multi_indices_are_refused(self, indices):
         """Seen red with each condition removed."""
@@ -217,13 +226,18 @@ class TestDomain:
     @each_learned
     @pytest.mark.parametrize("value", [0.0, 0.1, -1e200, 5e-324])
     def test_constant_column_has_a_domain(self, basis, value):
-        """Seen red without a margin, and without a standard deviation of 1."""
-        rows = np.full((7, 1), value)
+        """Seen red without a margin, without a standard deviation of 1, and with a mean
+        that rounding moves off the constant.
+        """
+        rows = np.full((12, 1), value)
 
-        phi = clone(basis).fit(rows).transform(rows)
+        fitted = clone(basis).fit(rows)
 
+        phi = fitted.transform(rows)
         assert np.isfinite(phi).all()
         assert (phi == phi[0]).all()
+        if isinstance(basis, HermiteBasis):
+            assert (fitted.domain.loc, fitted.domain.scale) == (value, 1.0)
 
     @each_learned
     @pytest.mark.parametrize("size", [5e-324, 1e-160, 1e200, 4e307])
@@ -372,8 +386,8 @@ class TestFarOut:
         """Seen red with infinities handed out."""
         with pytest.raises(ValueError, match="overflow this far out"):
             self.BASIS.transform([[1e10]])
-        with pytest.raises(ValueError, match="rescale"):
-            HermiteBasis(loc=0.0, scale=1e-300).fit(X).transform(1e30 * X)
+        with pytest.raises(ValueError, match="too far from the domain"):
+            HermiteBasis(loc=0.0, scale=1e-300).fit(X).directions(1e30 * X)
 
 
 @each_basis
