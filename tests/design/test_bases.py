@@ -64,7 +64,7 @@ class TestOrthonormality:
     @each_basis
     @pytest.mark.parametrize("kind", ["total", "hyperbolic", "tensor"])
     def test_two_features(self, name, kind):
-        """Seen red with a wrong step of each recurrence, and without sqrt(2)."""
+        """Seen red with a wrong step in each recurrence, and without sqrt(2)."""
         basis = new(name, degree=7, index_set=kind).fit_domain()
         nodes, weights = rule(name, 16)
         standard = np.array(list(product(nodes, nodes)))
@@ -138,7 +138,7 @@ class TestIndexSets:
     )
     @settings(max_examples=100)
     def test_definition(self, kind, n_features, degree):
-        """Seen red with ``<`` for ``<=`` in the hyperbolic rule."""
+        """Seen red with a hyperbolic rule that bounds another product."""
         got = index_set(kind, n_features, degree)
 
         inside = {
@@ -159,17 +159,16 @@ class TestIndexSets:
         np.testing.assert_array_equal(index_set("total", 3, 4), peer.powers_)
 
     def test_too_many_are_refused_before_they_are_listed(self):
-        """Seen red with the check of memory removed: it ran out of time."""
         with pytest.raises(MemoryError, match="lower the degree"):
             index_set("tensor", 30, 9)
 
     def test_many_features_of_low_degree(self):
-        """Seen red with a cube that is filtered."""
+        """A cube to choose from would have 4^100 members."""
         assert index_set("hyperbolic", 100, 3).shape == (1 + 3 * 100 + 4950, 100)
 
     @each_basis
     def test_own_multi_indices(self, name):
-        """Seen red with the degree that is not used as a limit."""
+        """Seen red with the degree, which is not used, as a limit."""
         basis = new(name, degree=1, index_set=[[0, 0], [5, 0], [2, 3]]).fit_domain()
 
         names = basis.get_feature_names_out().tolist()
@@ -196,7 +195,7 @@ class TestIndexSets:
         ],
     )
     def test_wrong_multi_indices_are_refused(self, indices):
-        """Seen red with each condition removed."""
+        """Seen red with the conditions removed, one by one."""
         words = "'index_set' parameter of LegendreBasis must be .* Got"
 
         with pytest.raises(ValueError, match=words):
@@ -213,7 +212,7 @@ class TestDomain:
 
     @each_learned
     def test_is_learned_from_rows(self, basis):
-        """Seen red with the population of another column."""
+        """Seen red with the values of another column."""
         domain = clone(basis).fit(X).domain
 
         if isinstance(basis, HermiteBasis):
@@ -320,7 +319,7 @@ class TestDomain:
 
     @each_learned
     def test_says_that_it_needs_rows(self, basis):
-        """Seen red with a domain of empty rows."""
+        """Seen red with a domain of no rows."""
         with pytest.raises(ValueError, match=r"give .* number for each|pair for each"):
             clone(basis).fit_domain()
         with pytest.raises(ValueError, match="rows and was given none"):
@@ -392,7 +391,7 @@ class TestFarOut:
 
 @each_basis
 def test_directions_are_normalised_values(name):
-    """Seen red with norms that are not squared."""
+    """Seen red with logs of norms that are not squared."""
     basis = new(name).fit_domain()
     rows = basis.domain.draw(30, np.random.default_rng(1))
 
@@ -467,7 +466,7 @@ def learned(name):
     ],
 )
 def test_wrong_parameter_is_named(Basis, params, words):
-    """Seen red with each check removed."""
+    """Seen red with the checks removed, one by one."""
     with pytest.raises(ValueError, match=words):
         Basis(**params).fit(X)
 

@@ -65,8 +65,8 @@ CDFS = {"legendre": legendre_cdf, "chebyshev": chebyshev_cdf, "hermite": hermite
 def test_draws_follow_the_distribution_function(name, degree):
     """Kolmogorov and Smirnov. False alarms: 1e-4 in each of 12 cases.
 
-    Seen red with draws for the next degree, with every second angle not moved, and
-    with proposals that are uniform.
+    Seen red with draws for the next degree, with angles that do not move, and with
+    uniform proposals.
     """
     degrees = np.full((5000, 4), degree)
 
@@ -92,9 +92,9 @@ def test_each_draw_has_its_own_degree(name):
 def test_weighted_draws_make_the_gram_matrix_the_identity(name):
     """The mean of ``w phi phi'``, where ``w = m / |phi|^2``.
 
-    False alarms: 55 entries or 325 at 4.5 standard errors, 2e-3 at most. Seen red with
-    a weight of 1, with functions drawn by another law than the uniform one, and with
-    the same function for all coordinates.
+    False alarms: up to 325 entries at 4.5 standard errors, 2e-3. Seen red with every
+    second function never drawn, with one function for all points, and with draws of the
+    law of the domain.
     """
     basis = BASES[name]
     m = basis.n_components_
