@@ -40,8 +40,7 @@ def test_forward_ranking_equals_the_definition():
 
 @pytest.mark.parametrize("rank", [rank_backward, rank_forward])
 def test_row_that_alone_determines_a_function_stays(rank):
-    """Seen red with the largest rise removed first, and with rows added from the
-    smallest gain on."""
+    """Seen red, for addition, with the last pivots in place of the first."""
     rows = np.zeros((40, 4))
     rows[:, :3] = RNG.normal(size=(40, 3))
     rows[17, 3] = 1e-4
@@ -51,7 +50,7 @@ def test_row_that_alone_determines_a_function_stays(rank):
 
 @pytest.mark.parametrize("rank", [rank_backward, rank_forward])
 def test_nearly_dependent_rows_keep_their_rank(rank):
-    """Seen red with an inverse of A'A in place of factors, for removal."""
+    """Seen red with the end of the ranking kept."""
     rows = RNG.normal(size=(200, 5))
     rows[:, 4] = rows[:, 3] + 1e-7 * rows[:, 4]
 
