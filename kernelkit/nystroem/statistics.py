@@ -58,7 +58,7 @@ class NormalEquations:
     def keep(self, kept: Array) -> "NormalEquations":
         """Drop all centres but the `kept` ones (a mask or numbers), exactly."""
         return NormalEquations(
-            self.gram[kept][:, kept],
+            self.gram[np.ix_(kept, kept)],
             self.cross[kept],
             self.columns[kept],
             self.weight,
@@ -176,7 +176,7 @@ def cross_product(
     *,
     n_jobs: int | None = None,
 ) -> Array:
-    """Compute ``H' W right`` for the matrix H of kernel values, which is not stored."""
+    """Compute ``H' W right`` for the kernel values H, which are not stored."""
     if weights is not None:
         right = right * np.sqrt(weights)[:, None]
 
@@ -196,7 +196,7 @@ def gram_product(
     *,
     n_jobs: int | None = None,
 ) -> Array:
-    """Compute ``H' W H coef`` for the matrix H of kernel values, which is not stored."""
+    """Compute ``H' W H coef`` for the kernel values H, which are not stored."""
 
     def sum_tile(H: Array, tile: slice, out: list[Array]) -> None:
         np.matmul(H.T, H @ coef, out=out[0])
