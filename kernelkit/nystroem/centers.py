@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit.linalg.kernel_blocks import PairKernel, as_kernel, row_tiles
+from kernelkit.nystroem.dictionary import leverage_sample
 
 Array = npt.NDArray[Any]
 
@@ -99,8 +100,6 @@ def choose_centers(
     if rule == "rpcholesky":
         chosen, _ = pivoted_cholesky(kernel, X, w, n_centers, rng=rng, n_jobs=n_jobs)
         return ChosenCenters(rows[chosen], None)
-    from kernelkit.nystroem.dictionary import leverage_sample
-
     ridge = _RIDGE * alpha * share
     with _parallel.one_blas_thread:
         chosen, proba = leverage_sample(kernel, X, w, n_centers, ridge, rng)
@@ -315,6 +314,8 @@ def pivoted_cholesky(
             pivots = np.append(pivots, new)
             centers = kernel.centers(X[new], new)
             run([(extend, (rows,)) for rows in tiles])
+            F[pivots[:old], old : len(pivots)] = 0.0
+            F[new, old : len(pivots)] = L
             residual[new] = 0.0
     return pivots, np.ascontiguousarray(F[:, : len(pivots)])
 
