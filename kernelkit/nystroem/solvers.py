@@ -47,16 +47,22 @@ class Span:
         """Turn sums over kernel values to the centres to ones over the basis."""
         if not self.rank:
             return normal.keep(self.order[:0])
-        chosen = normal.keep(self.order[: self.rank])
         triangle = self.factor[: self.rank]
-        gram = chosen.gram.T  # in Fortran order, a copy already: overwritten twice
+        gram = normal.keep(self.order[: self.rank]).gram.T  # a copy, overwritten twice
         gram = blas.dtrsm(1.0, triangle, gram, lower=1, overwrite_b=1)
         gram = blas.dtrsm(
             1.0, triangle, gram, side=1, lower=1, trans_a=1, overwrite_b=1
         )
-        right = np.column_stack([chosen.cross, chosen.columns])
-        right = blas.dtrsm(1.0, triangle, right, lower=1)
+        right = self.project(np.column_stack([normal.cross, normal.columns]))
         return replace(normal, gram=gram, cross=right[:, :-1], columns=right[:, -1])
+
+    def project(self, sums: Array) -> Array:
+        """Turn sums (m, k) over kernel values to ones (r, k) over the basis."""
+        if not self.rank:
+            return sums[:0]
+        return blas.dtrsm(
+            1.0, self.factor[: self.rank], sums[self.order[: self.rank]], lower=1
+        )
 
     def coef(self, beta: Array) -> Array:
         """Weights of the centres for coefficients (r, k) in the basis."""
@@ -72,11 +78,13 @@ class Span:
         return self.coef(np.eye(self.rank))
 
 
-def find_span(K_mm: Array, dtype: npt.DTypeLike = np.float64) -> Span:
+def find_span(
+    K_mm: Array, dtype: npt.DTypeLike = np.float64, *, is_all: bool = False
+) -> Span:
     """Factor the kernel matrix of the centres.
 
     A centre is left out once the others leave less of it than 1e-10 of the largest
-    k(x, x), or 1e-6 in float32, which is some ten times the rounding of the kernels.
+    k(x, x), or 1e-6 in float32: sums over many rows say little of the rest.
 
     Parameters
     ----------
@@ -84,9 +92,14 @@ def find_span(K_mm: Array, dtype: npt.DTypeLike = np.float64) -> Span:
         Kernel matrix of the centres; it may be singular or indefinite.
     dtype : dtype, default=float64
         Precision that its values were computed in.
+    is_all : bool, default=False
+        Whether the centres are all rows, so that only what is lost in the rounding of
+        the matrix has to be left out.
     """
     K = np.asarray(K_mm, dtype=np.float64)
     least = _LEAST_PIVOT[np.dtype(dtype)]
+    if is_all:
+        least = min(least, len(K) * float(np.finfo(dtype).eps))
     top = float(K.diagonal().max(initial=0.0))
     if not top > 0.0:
         return Span(np.arange(len(K)), np.zeros((len(K), 0)), not K.any())
@@ -135,7 +148,7 @@ def solve_direct(white: NormalEquations, alpha: Array) -> SolveResult:
         Not converged if the rounding of the sums exceeds `alpha`; directions that are
         nothing but rounding then count for nothing.
     """
-    if len(alpha) == 1:
+    if len(alpha) == 1 and len(white.gram):
         factor, info = _penalized_factor(white.gram, alpha[0])
         if info == 0:
             return SolveResult(cho_solve((factor, True), white.cross), True)

@@ -112,6 +112,7 @@ def accumulate(
     centers: Centers,
     *,
     basis: Array | None = None,
+    with_gram: bool = True,
     n_jobs: int | None = None,
 ) -> NormalEquations:
     """Sum over the rows, in tiles on threads; no bit depends on `n_jobs`.
@@ -132,7 +133,9 @@ def accumulate(
         The m centres, prepared by `kernel`.
     basis : ndarray of shape (m, r) or None, default=None
         Sum over ``h @ basis`` in place of h. Takes up to three times as long, and keeps
-        digits that the sums over h lose if the basis is far from orthonormal.
+        digits that the sums over h lose if these are nearly dependent.
+    with_gram : bool, default=True
+        Whether to sum the gram matrix; otherwise it is left empty.
     n_jobs : int or None, default=None
         Number of threads.
     """
@@ -144,18 +147,34 @@ def accumulate(
     def sum_tile(H: Array, tile: slice, out: list[Array]) -> None:
         if basis is not None:
             H = H @ basis
-        np.matmul(H.T, H, out=out[0])  # NumPy knows it for symmetric: half the work
-        np.matmul(H.T, right[tile], out=out[1])
+        np.matmul(H.T, right[tile], out=out[0])
+        if with_gram:  # NumPy knows it for symmetric: half the work
+            np.matmul(H.T, H, out=out[1])
 
-    gram, cross = _sum_tiles(
+    cross, gram = _sum_tiles(
         sum_tile,
-        [(m, m), (m, right.shape[1])],
+        [(m, right.shape[1]), (m, m) if with_gram else (0, 0)],
         kernel,
         X,
         weights,
         centers,
         n_jobs=n_jobs,
     )
+    return _normal_equations(gram, cross, y, weights)
+
+
+def sum_rows(H: Array, y: Array, weights: Array | None) -> NormalEquations:
+    """Sum over rows whose values (n_samples, m) are known."""
+    right = np.column_stack([y, np.ones(len(y))])
+    if weights is not None:
+        roots = np.sqrt(weights)[:, None]
+        H, right = roots * H, roots * right
+    return _normal_equations(H.T @ H, H.T @ right, y, weights)
+
+
+def _normal_equations(
+    gram: Array, cross: Array, y: Array, weights: Array | None
+) -> NormalEquations:
     counts = np.ones(len(y)) if weights is None else weights
     return NormalEquations(
         gram,
@@ -165,26 +184,6 @@ def accumulate(
         counts @ y,
         counts @ np.square(y),
     )
-
-
-def cross_product(
-    kernel: PairKernel,
-    X: Any,
-    right: Array,
-    weights: Array | None,
-    centers: Centers,
-    *,
-    n_jobs: int | None = None,
-) -> Array:
-    """Compute ``H' W right`` for the kernel values H, which are not stored."""
-    if weights is not None:
-        right = right * np.sqrt(weights)[:, None]
-
-    def sum_tile(H: Array, tile: slice, out: list[Array]) -> None:
-        np.matmul(H.T, right[tile], out=out[0])
-
-    shape = len(centers), right.shape[1]
-    return _sum_tiles(sum_tile, [shape], kernel, X, weights, centers, n_jobs=n_jobs)[0]
 
 
 def gram_product(
