@@ -70,7 +70,8 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     leverage_scores_ : ndarray of shape (n_components,)
         Estimated ridge leverage scores, as of the last row.
     effective_dimension_ : float
-        Estimate of the effective dimension of all rows, never below it.
+        Estimate of the effective dimension d of all rows, not less than it as long as
+        the sketch is accurate.
     n_samples_seen_ : int
         Number of rows.
     n_features_in_ : int
@@ -96,22 +97,31 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     Notes
     -----
-    As long as the sketch is `epsilon`-accurate, :math:`\tau_i / a \le \tilde\tau_i \le
-    \tau_i`. The estimate :math:`\tilde d` is never below the effective dimension d, but
-    only bounded by :math:`a^2 (1 + \lambda_{max} / \rho) d`, which is large: each row
-    adds its score given the rows before, times a, and rows before never give way. The
-    published budget makes up for that. It is of the order
+    A row with the residual :math:`r = k(x, x) - k'q` and the coefficients
+    :math:`q = (\tilde K + a \rho I)^{-1} k`, for its kernel values k with the rows
+    before it, raises the estimate of the dimension by
 
-    .. math:: n_{copies} \approx \frac{a^3 (1 + \lambda_{max} / \rho)\, d\,
-       \log(4 n / \delta)}{\epsilon^2}
+    .. math:: a\, \frac{r - \rho\, (1 - \epsilon)^2 |q|^2 / 4}{r + \rho},
 
-    and keeps practically all columns of the few rows for which it can be afforded.
-    With budgets that drop columns the guarantee is void, and the failure feeds itself:
-    a poor sketch finds every new row novel, the estimate of the dimension grows by
-    each, probabilities shrink, and more columns are dropped, in the end all of them.
-    The second price is that each row is compared with all rows before it. Both are
-    gone in the successor, which has p = min(1, q tau) without the dimension, and
-    compares rows with kept ones only.
+    which is not less than the exact :math:`(r - \rho |q|^2) / (r + \rho)` of an exact
+    r and q. As long as the sketch is `epsilon`-accurate, :math:`\tau_i / a \le
+    \tilde\tau_i \le \tau_i` and :math:`d \le \tilde d \le a^2 (1 + \lambda_{max} /
+    \rho)\, d`. The published number of copies is of the order
+
+    .. math:: \frac{a^3 (1 + \lambda_{max} / \rho)\, d \log(4 n / \delta)}{\epsilon^2},
+
+    which keeps practically all columns of as many rows as can be afforded. With less
+    there is no guarantee, and what goes wrong is this: as :math:`\tilde d` is some 6
+    times d, and the scores are half of the exact ones, only about ``n_copies / 12``
+    copies are alive. For 400 rows in clusters with d = 31, ``n_copies=1000`` keeps 60
+    to 70 columns, which are 0.87 to 0.99-accurate, that is hardly at all; 10,000 are
+    0.35-accurate, and keep 311 of the 400. Rows that are alike, as in one dimension,
+    lose every column, and scores of an empty sketch mean nothing.
+
+    Besides, each row is compared with all rows before it, in time O(t m^2 + m^3) for
+    the m columns kept of t rows. The successor has neither price: there
+    :math:`p = \min(1, q \tilde\tau)` without the dimension, and rows are compared with
+    kept ones only.
 
     Weights w stand for the kernel matrix :math:`W^{1/2} K W^{1/2}`.
 
@@ -338,7 +348,8 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             dimension = own / (own + self.ridge)
         else:
             loss = (1.0 - self.epsilon) ** 2 / 4.0 * self.ridge * (Q[:, -1] @ Q[:, -1])
-            dimension = sketch.dimension + a * (left + loss) / (left + self.ridge)
+            gain = max(left - loss, 0.0)  # < 0 only if the sketch is poor
+            dimension = sketch.dimension + a * gain / (left + self.ridge)
         before = np.append(sketch.inclusion, 1.0)
         now = np.zeros_like(before)
         np.divide(scores, dimension, out=now, where=scores > 0.0)

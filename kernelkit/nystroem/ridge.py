@@ -33,6 +33,7 @@ from kernelkit.nystroem.statistics import (
 Array = npt.NDArray[Any]
 
 _DIRECT_CENTERS = 2500  # up to which the direct solver takes less time
+_SAMPLED_ROWS = 4  # per centre, to approximate sums over all rows
 
 
 class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -73,8 +74,7 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     solver : {"auto", "direct", "cg"}, default="auto"
         "direct" sums an m x m matrix over the rows and factors it. "cg" passes over the
         rows again in each iteration of preconditioned conjugate gradients and is for
-        many centres. "auto" takes "cg" for more than 2500, if a rule told how likely
-        each was to be chosen, as "rls" and "uniform" do.
+        many centres. "auto" takes "cg" for more than 2500.
     tol : float, default=1e-6
         Residual at which "cg" stops, relative to the first.
     max_iter : int, default=30
@@ -295,7 +295,7 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
             return self.solver
         is_small = len(problem.centers) <= _DIRECT_CENTERS
         is_known = problem.basis_rows is not None
-        return "direct" if is_small or is_known or not problem.knows_law else "cg"
+        return "direct" if is_small or is_known else "cg"
 
     def __sklearn_tags__(self) -> Any:
         return tags(self, super().__sklearn_tags__())
@@ -317,8 +317,6 @@ class Problem:
     centers : Centers
     counts : ndarray of shape (m,)
         How much weight of rows each centre stands for.
-    knows_law : bool
-        Whether `counts` come from probabilities to be chosen.
     span : Span
     basis_rows : ndarray of shape (n_samples, r) or None
         Values of the basis of the span at the rows, which are known if all of them are
@@ -337,7 +335,6 @@ class Problem:
     unit: Array
     centers: Centers
     counts: Array
-    knows_law: bool
     span: Span
     basis_rows: Array | None
     fit_intercept: bool
@@ -448,7 +445,6 @@ def pose(
         unit,
         centers,
         _counts(centers, proba, np.ones(len(y)) if weights is None else weights),
-        proba is not None,
         span,
         basis_rows,
         estimator.fit_intercept,
@@ -588,6 +584,25 @@ def solve_exactly(
     return white, result
 
 
+def _approximate_gram(problem: Problem) -> Array:
+    """Estimate the whitened gram matrix from the centres and from some rows.
+
+    Centres, each counted for what it stands for, know of rare rows, and rows of what
+    the centres do not span. The mean of the two suits any choice of centres.
+    """
+    span, weights = problem.span, problem.weights
+    counts, factor = problem.counts[span.order], span.factor
+    if problem.fit_intercept:
+        factor = factor - np.average(factor, axis=0, weights=counts)
+    by_centers = factor.T @ (counts[:, None] * factor)
+    rows = np.arange(len(problem.y)) if weights is None else np.flatnonzero(weights)
+    number = min(len(rows), _SAMPLED_ROWS * len(counts))
+    some = rows[np.linspace(0, len(rows) - 1, number).astype(int)]
+    sample = problem.centered(problem.take(some).white_sums())
+    total = len(rows) if weights is None else weights.sum()
+    return 0.5 * (by_centers + total / sample.weight * sample.gram)
+
+
 def _solve_cg(
     problem: Problem, alpha: Array, tol: float, max_iter: int
 ) -> tuple[NormalEquations, SolveResult]:
@@ -613,8 +628,7 @@ def _solve_cg(
         )
         return image - np.outer(means, white.columns @ beta) * fit_intercept
 
-    counts = problem.counts[span.order][:, None]
-    approximation = span.factor.T @ (counts * span.factor)
+    approximation = _approximate_gram(problem)
     beta = np.zeros_like(cross)
     n_iter, has_converged = 1, True
     alphas = np.full(cross.shape[1], alpha)

@@ -238,8 +238,7 @@ def solve_cg(
     r"""Minimise the squared errors plus ``alpha |beta|^2`` by conjugate gradients.
 
     Source: Rudi, Carratino & Rosasco (2017), "FALKON: an optimal large scale kernel
-    method", NeurIPS 30, section 3; the sums over the rows are approximated by those
-    over the centres, each counted for the rows that it stands for.
+    method", NeurIPS 30, section 3.
 
     Parameters
     ----------
@@ -257,7 +256,11 @@ def solve_cg(
     max_iter : int
         Most iterations; each is a pass over the rows.
     """
-    factor, _ = _penalized_factor(approximation, alpha)
+    penalty = alpha
+    factor, info = _penalized_factor(approximation, penalty)
+    while info:  # rounding exceeds it
+        penalty *= 10.0
+        factor, info = _penalized_factor(approximation, penalty)
     beta, residual = np.zeros_like(cross), cross.copy()
     step = guess = cho_solve((factor, True), residual)
     first = size = (residual * guess).sum(axis=0)
