@@ -90,16 +90,16 @@ def _pool(n_threads: int) -> Iterator[ThreadPoolExecutor]:
 class _OneBlasThread:
     """Limit BLAS to one thread while any Python thread is inside.
 
-    The limit belongs to the process, so the first to come in sets it and the last to
-    leave restores what was before.
+    The limit belongs to the process, so the first thread to come in sets it and the
+    last one to leave restores what was before.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
         self._own = threading.local()  # .depth: how often this thread is inside
-        self._controller: ThreadpoolController | None = None  # costly to build
-        self._limit: Any = None
+        self._libraries: list[Any] | None = None  # costly to find
+        self._before: list[int] = []
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
                 before=self._lock.acquire,
@@ -110,9 +110,7 @@ class _OneBlasThread:
     def __enter__(self) -> None:
         with self._lock:
             if not self._inside:
-                if self._controller is None:
-                    self._controller = ThreadpoolController()
-                self._limit = self._controller.limit(limits=1, user_api="blas")
+                self._limit()
             self._inside += 1
             self._own.depth = getattr(self._own, "depth", 0) + 1
 
@@ -121,14 +119,28 @@ class _OneBlasThread:
             self._own.depth -= 1
             self._inside -= 1
             if not self._inside:
-                self._limit.restore_original_limits()
+                self._set(self._before)
+
+    def _limit(self) -> None:
+        if self._libraries is None:
+            blas = ThreadpoolController().select(user_api="blas")
+            self._libraries = blas.lib_controllers
+        self._before = [library.get_num_threads() for library in self._libraries]
+        self._set([1] * len(self._libraries))
+
+    def _set(self, numbers: list[int]) -> None:
+        for library, number in zip(self._libraries or [], numbers, strict=True):
+            # Since threadpoolctl 3.8 the public method does nothing in all threads but
+            # one, be that inside or not.
+            name = "_real_set_num_threads"
+            getattr(library, name, library.set_num_threads)(number)
 
     def _forget_other_threads(self) -> None:
         """Count anew in a forked child, which has only the thread that forked."""
-        others_inside = self._inside
+        had_threads_inside = self._inside > 0
         self._inside = getattr(self._own, "depth", 0)
-        if others_inside and not self._inside:
-            self._limit.restore_original_limits()
+        if had_threads_inside and not self._inside:
+            self._set(self._before)
         self._lock.release()
 
 

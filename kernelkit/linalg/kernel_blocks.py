@@ -25,7 +25,10 @@ _TILE = 512  # rows
 _FEW_FEATURES = 8  # up to which differences of rows are about as fast as products
 # Out of products a Gaussian kernel is wrong by the precision times gamma |center|^2: by
 # 1e-9 and 1e-4 up to these values, beyond which differences are taken.
-_FAR = {np.dtype(np.float64): 1e6, np.dtype(np.float32): 1e2}
+_FAR: dict[np.dtype[Any], float] = {
+    np.dtype(np.float64): 1e6,
+    np.dtype(np.float32): 1e2,
+}
 _FAR_SPARSE = 1e9  # wrong by 1e-6; beyond it sparse rows are refused
 _EXP = {dtype: loops.exp_constants(dtype) for dtype in _FAR}
 
@@ -267,13 +270,12 @@ def product(
     dtype = precision(X)
     out = np.empty((X.shape[0], *V.shape[1:]), dtype=np.result_type(dtype, V))
     tiles = row_tiles(X.shape[0], len(centers), dtype.itemsize)
-    buffers = threading.local()
+    own = threading.local()  # memory of a thread, used for all of its tiles
 
     def multiply(rows: slice) -> None:
-        if not hasattr(buffers, "block"):
-            buffers.block = np.empty((tiles[0].stop, len(centers)), dtype=dtype)
-        block = kernel.block(X[rows], centers, out=buffers.block)
-        np.matmul(block, V, out=out[rows])
+        if not hasattr(own, "block"):
+            own.block = np.empty((tiles[0].stop, len(centers)), dtype=dtype)
+        np.matmul(kernel.block(X[rows], centers, out=own.block), V, out=out[rows])
 
     with _parallel.one_blas_thread, _parallel.threads(n_jobs) as run:
         run([(multiply, (rows,)) for rows in tiles])
