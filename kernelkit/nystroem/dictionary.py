@@ -16,8 +16,7 @@ from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
-from scipy import sparse
-from scipy.linalg import lapack
+from scipy import linalg, sparse
 
 from kernelkit import _parallel
 from kernelkit._validation import Array
@@ -126,11 +125,11 @@ class Dictionary:
             # Rounding, or a kernel that is indefinite, may need more than the ridge.
             H = A.copy()
             H[np.diag_indices_from(H)] += ridge
-            L, info = lapack.dpotrf(H.T, lower=1, overwrite_a=1)
+            L, info = linalg.lapack.dpotrf(H.T, lower=1, overwrite_a=1)
             if info == 0:
                 break
             ridge = max(10.0 * ridge, np.finfo(np.float64).eps * np.abs(A).max())
-        inverse, _ = lapack.dtrtri(L, lower=1, overwrite_c=1)
+        inverse, _ = linalg.lapack.dtrtri(L, lower=1, overwrite_c=1)
         return inverse, ridge * np.einsum("ij,ij->j", inverse, inverse)
 
     @property
@@ -173,8 +172,32 @@ class Dictionary:
 
         n = X.shape[0]
         tiles = [slice(i, i + _TILE) for i in range(0, n, _TILE)]
-        values = np.concatenate(run([(tile, (rows,)) for rows in tiles]))
-        return _finite(values)
+        return np.concatenate(run([(tile, (rows,)) for rows in tiles]))
+
+    def sampling_error(self, n_samples: int, rng: np.random.Generator) -> float:
+        """Estimate by how much the atoms may underestimate a direction; less than 1.
+
+        The bootstrap: give atom i the weight ``1 +- (1 - p_i)^1/2`` by a fair coin, so
+        that the variance of sums is the estimate from the sample, and return the
+        largest share by which ``Phi S S' Phi' + ridge I`` falls anywhere, for features
+        Phi of the atoms, among `n_samples` tosses.
+        """
+        root = self._root
+        values, V = linalg.eigh(root[:, None] * self.K * root, check_finite=False)
+        values = np.maximum(values, 0.0)
+        features = V * np.sqrt(values / (values + self.ridge))
+        spread = np.sqrt(1.0 - self.atoms.inclusion)
+        worst = 0.0
+        for _ in range(n_samples):
+            change = spread * rng.choice([-1.0, 1.0], len(self))
+            falls = (features.T * change) @ features
+            worst = max(worst, linalg.eigvalsh(falls, check_finite=False)[-1])
+        return float(worst)
+
+    def without_rows(self) -> Self:
+        """Forget the rows of a precomputed kernel, of which only numbers matter."""
+        atoms = replace(self.atoms, rows=self.atoms.rows[:, :0])
+        return replace(self, atoms=atoms)
 
     def append(self, new: Draws) -> Self:
         """Add atoms; of the kernel matrix only the new rows are evaluated."""
@@ -182,7 +205,7 @@ class Dictionary:
         rows = self.kernel.block(new.rows, self.kernel.centers(atoms.rows, atoms.ids))
         K = np.empty((len(atoms), len(atoms)))
         K[:m, :m] = self.K
-        K[m:] = _finite(rows)
+        K[m:] = rows
         K[m:, m:] = 0.5 * (K[m:, m:] + K[m:, m:].T)
         K[:m, m:] = K[m:, :m].T
         return replace(self, atoms=atoms, K=K)
@@ -430,12 +453,3 @@ def _merge_two(first: Sketch, second: Sketch) -> Sketch:
     reserve = shifted(second.reserve)
     merged = _set_aside(merged, reserve, np.ones(len(reserve), dtype=bool))
     return _thin(merged)
-
-
-def _finite(values: Array) -> Array:
-    if not np.isfinite(values).all():
-        raise ValueError(
-            "The kernel gave NaN or infinite values for finite rows: rescale the "
-            "features or change the kernel's parameters."
-        )
-    return values
