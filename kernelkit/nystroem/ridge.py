@@ -350,24 +350,30 @@ class Problem:
         }
         return replace(self, **parts)
 
-    def white_sums(self, *, again: bool = False) -> NormalEquations:
-        """Sum over the rows what least squares in the basis of the span needs.
+    def sums(self, *, over_basis: bool = False) -> NormalEquations:
+        """Sum over the rows what `whiten` needs.
 
-        If that turns out to lack digits, `again` takes longer and gains them.
+        If that turns out to lack digits, sums over the basis take longer and have them.
         """
         if self.basis_rows is not None:
             return sum_rows(self.basis_rows, self.y, self.weights)
-        basis = self.span.basis() if again else None
-        sums = accumulate(
+        return accumulate(
             self.kernel,
             self.X,
             self.y,
             self.weights,
             self.centers,
-            basis=basis,
+            basis=self.span.basis() if over_basis else None,
             n_jobs=self.n_jobs,
         )
-        return sums if again else self.span.whiten(sums)
+
+    def whiten(
+        self, sums: NormalEquations, *, over_basis: bool = False
+    ) -> NormalEquations:
+        """Turn `sums` into what least squares in the basis of the span needs."""
+        if over_basis or self.basis_rows is not None:
+            return sums
+        return self.span.whiten(sums)
 
     def centered(self, white: NormalEquations) -> NormalEquations:
         """Take means away from sums if an intercept stands for them."""
@@ -576,10 +582,10 @@ def solve_exactly(
     problem: Problem, alpha: Array
 ) -> tuple[NormalEquations, SolveResult]:
     """Sum over the rows and solve the equations; return both."""
-    white = problem.white_sums()
+    white = problem.whiten(problem.sums())
     result = solve_direct(problem.centered(white), alpha)
     if not result.has_converged:
-        white = problem.white_sums(again=True)
+        white = problem.sums(over_basis=True)
         result = solve_direct(problem.centered(white), alpha)
     return white, result
 
@@ -598,7 +604,7 @@ def _approximate_gram(problem: Problem) -> Array:
     rows = np.arange(len(problem.y)) if weights is None else np.flatnonzero(weights)
     number = min(len(rows), _SAMPLED_ROWS * len(counts))
     some = rows[np.linspace(0, len(rows) - 1, number).astype(int)]
-    sample = problem.centered(problem.take(some).white_sums())
+    sample = problem.centered(problem.whiten(problem.take(some).sums()))
     total = len(rows) if weights is None else weights.sum()
     return 0.5 * (by_centers + total / sample.weight * sample.gram)
 

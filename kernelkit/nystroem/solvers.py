@@ -198,11 +198,20 @@ class AlphaPath:
         r"""Degrees of freedom of the fit, :math:`\sum e / (e + \alpha)`."""
         return float((self.values / (self.values + alpha)).sum())
 
+    def residual_dimension(self, alpha: float) -> float:
+        """Weight of the rows without the degrees of freedom of the fit."""
+        left = (alpha / (self.values + alpha)).sum()
+        return float(self.weight - len(self.values) + left)
+
     def residual_squares(self, alpha: float) -> Array:
         """Weighted sums of squared errors, (n_outputs,)."""
-        shrink = self._shrink(alpha)
-        gain = shrink * (2.0 - self.values[:, None] * shrink)
-        return np.maximum(self.squares - (np.square(self.cross) * gain).sum(axis=0), 0)
+        values = self.values[:, None]
+        rounding = len(values) * np.finfo(np.float64).eps
+        floor = max(self.noise, rounding * float(self.values.max(initial=0.0)))
+        squares = np.square(self.cross) / np.where(values > floor, values, np.inf)
+        outside = self.squares - squares.sum(axis=0)
+        outside[outside < 10.0 * rounding * self.squares] = 0.0
+        return outside + (np.square(alpha / (values + alpha)) * squares).sum(axis=0)
 
     def _shrink(self, alpha: Any) -> Array:
         """Divide by e + alpha; what is known to be rounding counts for nothing."""
