@@ -271,7 +271,7 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             centers = self._kernel.centers(rows, ids)
             K = self._kernel.block(rows, centers)
             s = np.sqrt(self._past.weights[atoms]) * self._scale(self._sketch)
-            L = _cholesky(s[:, None] * K * s, self.ridge)
+            L = _cholesky(s[:, None] * K * s, self._ridge(K))
             return _whiten(self._kernel.block(X, centers), s, L)
 
     @property
@@ -322,6 +322,10 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             )
         return self
 
+    def _ridge(self, K: Array, own: float = 0.0) -> float:
+        """Raise the ridge to the rounding error of what it is added to."""
+        return max(self.ridge, float(np.finfo(np.float64).eps * (np.trace(K) + own)))
+
     def _scale(self, sketch: "_Sketch") -> Array:
         return np.sqrt(sketch.copies / (self.n_copies * sketch.inclusion))
 
@@ -329,9 +333,10 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """Read the column of a new row, whose last entry is on the diagonal."""
         past, own = column[:-1], max(column[-1], 0.0)
         a = (2.0 - self.epsilon) / (1.0 - self.epsilon)
-        shift = a * self.ridge
         C, s = sketch.columns, self._scale(sketch)
-        L = _cholesky(s[:, None] * C[sketch.atoms] * s, self.ridge)
+        ridge = self._ridge(C[sketch.atoms], own)
+        shift = a * ridge
+        L = _cholesky(s[:, None] * C[sketch.atoms] * s, ridge)
         Z = _whiten(C, s, L)
         # v' (Z Z' + shift I)^-1 v = min_y |v - Z y|^2 / shift + |y|^2: that does not
         # cancel, as a difference of squares would.
@@ -339,17 +344,17 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Y = cho_solve((_cholesky(Z.T @ Z, shift), True), Z.T @ V)
         Q = (V - Z @ Y) / shift
         known = shift * np.einsum("ij,ij->j", Q, Q) + np.einsum("ij,ij->j", Y, Y)
-        left = max(own - known[-1], 0.0)
+        left = max(own - known[-1], 0.0)  # < 0 only if the sketch is poor
         corner = past[sketch.atoms] - Q[:, -1] @ C
         known = known[:-1] + corner**2 / (left + shift)
         scores = (C[sketch.atoms, np.arange(len(s))] - known) / shift
         scores = np.clip(np.append(scores, left / (left + shift)), 0.0, 1.0)
         if sketch.dimension == 0.0:  # the first row
-            dimension = own / (own + self.ridge)
+            dimension = own / (own + ridge)
         else:
-            loss = (1.0 - self.epsilon) ** 2 / 4.0 * self.ridge * (Q[:, -1] @ Q[:, -1])
-            gain = max(left - loss, 0.0)  # < 0 only if the sketch is poor
-            dimension = sketch.dimension + a * gain / (left + self.ridge)
+            loss = (1.0 - self.epsilon) ** 2 / 4.0 * ridge * (Q[:, -1] @ Q[:, -1])
+            gain = max(left - loss, 0.0)
+            dimension = sketch.dimension + a * gain / (left + ridge)
         before = np.append(sketch.inclusion, 1.0)
         now = np.zeros_like(before)
         np.divide(scores, dimension, out=now, where=scores > 0.0)
@@ -398,8 +403,7 @@ class _Sketch(NamedTuple):
 
 
 def _cholesky(A: Array, ridge: float) -> Array:
-    """Factorise ``A + ridge I``, for a ridge that may be less than rounding."""
-    ridge += np.finfo(np.float64).eps * np.trace(A)
+    """Factorise ``A + ridge I``."""
     try:
         return cholesky(A + ridge * np.eye(len(A)), lower=True)
     except LinAlgError:

@@ -168,17 +168,18 @@ def ink_step(K, atoms, inclusion, copies, dimension, *, ridge, epsilon, n_copies
     )
     bordered = K.copy()
     bordered[:t, :t] = known
-    columns = np.append(atoms, t)
+    Q = np.linalg.solve(known + a * ridge * np.eye(t), K[:t, t])
+    r = K[t, t] - K[:t, t] @ Q
+    if r < 0.0:  # of a poor sketch: as if the new row were as long as needed for 0
+        K, r = K - np.diag(np.append(np.zeros(t), r)), 0.0
+        bordered[t, t] = K[t, t]
     inverse = np.linalg.inv(bordered + a * ridge * np.eye(t + 1))
-    scores = np.array(
-        [(K[i, i] - K[:, i] @ inverse @ K[:, i]) / (a * ridge) for i in columns]
-    )
+    scores = [K[i, i] - K[:, i] @ inverse @ K[:, i] for i in (*atoms, t)]
+    scores = np.clip(np.divide(scores, a * ridge), 0.0, 1.0)
     if t == 0:
         dimension = 1.0 / (1.0 + ridge / K[0, 0])
     else:
-        Q = np.linalg.solve(known + a * ridge * np.eye(t), K[:t, t])
-        r = K[t, t] - K[:t, t] @ Q
-        loss = (1.0 - epsilon) ** 2 / 4.0 * ridge * (Q @ Q)
-        dimension = dimension + a * (r + loss) / (r + ridge)
+        gain = max(r - (1.0 - epsilon) ** 2 / 4.0 * ridge * (Q @ Q), 0.0)
+        dimension = dimension + a * gain / (r + ridge)
     inclusion = np.minimum(scores / dimension, np.append(inclusion, 1.0))
     return scores, dimension, inclusion
