@@ -29,6 +29,7 @@ from kernelkit.nystroem.statistics import (
     sum_rows,
     tile_rows,
 )
+from kernelkit.nystroem.stream import feed, forget, solved
 
 Array = npt.NDArray[Any]
 
@@ -115,6 +116,12 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Solver of the last fit.
     n_iter_ : int
         Number of iterations of "cg"; 1 of "direct".
+    n_samples_seen_, n_projected_ : int
+        After `partial_fit` only: the number of rows, and of centres so far whose sums
+        over earlier rows are approximate, as "adaptive" has them.
+    novelty_ : float
+        After `partial_fit` only: how far the last rows were from the span of the
+        centres, next to those of the warm-up.
     n_features_in_ : int
         Number of features seen by `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -254,24 +261,44 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         -------
         self : NystroemRidge
         """
+        learn(self, X, check.targets(self, y), sample_weight)
+        return self
+
+    @check.params
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn from a further batch of rows, which is not kept.
+
+        The first `warmup_samples` rows are kept until there are as many, then the
+        centres are chosen among them, and of these and later rows sums over kernel
+        values remain. Predictions are those of all rows so far at any time; weights of
+        the centres are computed when they are first asked for.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows, finite numbers.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their targets, finite numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Nonnegative row weights, not all zero; None weighs every row 1.
+
+        Returns
+        -------
+        self : NystroemRidge
+
+        Raises
+        ------
+        ValueError
+            If features or outputs change, or the kernel is precomputed.
+
+        Warns
+        -----
+        UserWarning
+            If rows drift from the span of the centres, or after `fit`, whose rows are
+            forgotten.
+        """
         y = check.targets(self, y)
-        alpha = penalties(self, y)
-        problem = pose(self, X, y, sample_weight, alpha=float(alpha.min()))
-        self.solver_ = self._choose_solver(problem)
-        with _parallel.one_blas_thread:
-            if self.solver_ == "direct":
-                white, result = solve_exactly(problem, alpha)
-            else:
-                white, result = _solve_cg(problem, alpha, self.tol, self.max_iter)
-        if self.solver_ == "cg" and not result.has_converged:
-            warn(
-                f"Conjugate gradients stopped after max_iter={self.max_iter} "
-                f"iterations with a residual above tol={self.tol:g}: raise max_iter, "
-                "alpha or tol, or use solver='direct'.",
-                ConvergenceWarning,
-            )
-        self.n_iter_ = result.n_iter
-        keep(self, problem, white, result.beta)
+        feed(self, X, y, sample_weight, penalties(self, y))
         return self
 
     def predict(self, X: Any) -> Array:
@@ -290,12 +317,8 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         return evaluate(self, X)
 
-    def _choose_solver(self, problem: "Problem") -> str:
-        if self.solver != "auto":
-            return self.solver
-        is_small = len(problem.centers) <= _DIRECT_CENTERS
-        is_known = problem.basis_rows is not None
-        return "direct" if is_small or is_known else "cg"
+    def __getattr__(self, name: str) -> Any:
+        return solved(self, name)
 
     def __sklearn_tags__(self) -> Any:
         return tags(self, super().__sklearn_tags__())
@@ -384,6 +407,44 @@ class Problem:
         if not self.fit_intercept:
             return np.zeros(beta.shape[1])
         return (white.targets - white.columns @ beta) / white.weight
+
+
+def learn(estimator: Any, X: Any, y: Array, sample_weight: Any) -> None:
+    """Fit an estimator that has the parameters of `NystroemRidge`.
+
+    Parameters
+    ----------
+    estimator : NystroemRidge or NystroemRidgeClassifier
+    X : array-like
+        What `fit` got.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Checked targets.
+    sample_weight : array-like or None
+        What `fit` got.
+    """
+    alpha = penalties(estimator, y)
+    problem = pose(estimator, X, y, sample_weight, alpha=float(alpha.min()))
+    solver = estimator.solver
+    if solver == "auto":
+        is_small = len(problem.centers) <= _DIRECT_CENTERS
+        solver = "direct" if is_small or problem.basis_rows is not None else "cg"
+    tol, max_iter = estimator.tol, estimator.max_iter
+    with _parallel.one_blas_thread:
+        if solver == "direct":
+            white, result = _solve_direct(problem, alpha)
+        else:
+            white, result = _solve_cg(problem, alpha, tol, max_iter)
+    if solver == "cg" and not result.has_converged:
+        warn(
+            f"Conjugate gradients stopped after max_iter={max_iter} iterations with a "
+            f"residual above tol={tol:g}: raise max_iter, alpha or tol, or use "
+            "solver='direct'.",
+            ConvergenceWarning,
+        )
+    forget(estimator)
+    estimator.solver_ = solver
+    estimator.n_iter_ = result.n_iter
+    keep(estimator, problem, white, result.beta)
 
 
 def pose(
@@ -578,7 +639,7 @@ def _counts(centers: Centers, proba: Array | None, weights: Array) -> Array:
     return weights[centers.ids] / proba
 
 
-def solve_exactly(
+def _solve_direct(
     problem: Problem, alpha: Array
 ) -> tuple[NormalEquations, SolveResult]:
     """Sum over the rows and solve the equations; return both."""
