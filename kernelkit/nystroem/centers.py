@@ -74,7 +74,7 @@ def choose_centers(
         stands for the larger of 4000 and 10 per centre, None for all rows.
     rng : Generator
     n_jobs : int or None, default=None
-        Number of threads of "rpcholesky".
+        Number of threads.
 
     Returns
     -------
@@ -101,8 +101,8 @@ def choose_centers(
         chosen, _ = pivoted_cholesky(kernel, X, w, n_centers, rng=rng, n_jobs=n_jobs)
         return ChosenCenters(rows[chosen], None)
     ridge = _RIDGE * alpha * share
-    with _parallel.one_blas_thread:
-        chosen, proba = leverage_sample(kernel, X, w, n_centers, ridge, rng)
+    with _parallel.one_blas_thread, _parallel.threads(n_jobs) as run:
+        chosen, proba = leverage_sample(kernel, X, w, n_centers, ridge, rng, run=run)
     return ChosenCenters(rows[chosen], share * proba)
 
 

@@ -60,7 +60,8 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Rows whose columns are kept.
+        Rows whose columns are kept. The same as `component_indices_` if the kernel is
+        precomputed.
     component_indices_ : ndarray of shape (n_components,)
         Their numbers, counted over all rows seen, ascending.
     inclusion_proba_ : ndarray of shape (n_components,)
@@ -309,8 +310,10 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 sketch = self._step(sketch, past.column(self._kernel, new))
         self._past, self._sketch = past, sketch
         self.n_samples_seen_ += len(X)
-        self.components_ = past.X[sketch.atoms]
         self.component_indices_ = past.ids[sketch.atoms]
+        self.components_ = past.X[sketch.atoms]
+        if self._kernel.is_precomputed:
+            self.components_ = self.component_indices_.copy()
         self.inclusion_proba_ = sketch.inclusion.copy()
         self.copies_ = sketch.copies.copy()
         self.leverage_scores_ = sketch.scores.copy()

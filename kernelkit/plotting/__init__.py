@@ -2,5 +2,6 @@
 
 from kernelkit.plotting.density import DensityDisplay
 from kernelkit.plotting.ecdf import ECDFDisplay
+from kernelkit.plotting.leverage import LeverageDisplay
 
-__all__ = ["DensityDisplay", "ECDFDisplay"]
+__all__ = ["DensityDisplay", "ECDFDisplay", "LeverageDisplay"]
