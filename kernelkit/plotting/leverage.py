@@ -146,7 +146,7 @@ class LeverageDisplay:
             component_scores = scores[estimator.component_indices_]
         else:
             unnamed = copy(estimator)  # as components have no names of features
-            vars(unnamed).pop("feature_names_in_", None)
+            unnamed.__dict__.pop("feature_names_in_", None)
             component_scores = unnamed.leverage_scores(estimator.components_)
         display = cls(
             scores,
@@ -177,7 +177,8 @@ class LeverageDisplay:
         """
         self.ax_ = axes_or_new(ax)
         self.figure_ = self.ax_.figure
-        self.mean_ = self.colorbar_ = None
+        self.mean_: Any = None
+        self.colorbar_: Any = None
         if self.rows is None:
             self._plot_ranks(**kwargs)
         elif self.rows.shape[1] == 1:

@@ -88,7 +88,7 @@ def test_pivots_follow_the_law(block_size, weights):
     ],
 )
 def test_factor_is_the_projection(kernel, params, expected, n_jobs):
-    """Seen red with the last block not subtracted from the columns of the next."""
+    """Seen red with the columns of earlier blocks not subtracted."""
     X = rows(1100)
     if expected is None:
         params = {"gamma": 1.0, **params} if kernel == "poly" else params

@@ -48,8 +48,8 @@ def assert_same_sketch(got, expected, rtol=1e-9):
 def test_estimates_are_bounded_at_every_step():
     """With the published budget, which keeps every column of so few rows.
 
-    Seen red with 1.2 times the scores, a third of the gain of the dimension, and the
-    ridge in place of a * ridge.
+    Seen red with scores in units of the ridge alone, with no gain of the dimension, and
+    with the ridge in place of a * ridge.
     """
     n, ridge, epsilon = 160, 1.0, 0.5
     a = (2.0 - epsilon) / (1.0 - epsilon)

@@ -152,7 +152,7 @@ def test_repeated_rows_share_their_score_at_any_ridge(ridge):
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
 def test_scale_is_no_difficulty(scale):
-    """Seen red with sums of squares of the matrix as it stands."""
+    """Seen red with the matrix in its own unit."""
     K = kernel_matrix(0, 10)
     weights = np.linspace(0.5, 1.0, 10)
 

@@ -180,7 +180,6 @@ def test_axis_labels_are_feature_names():
 
 @pytest.mark.parametrize("features", [None, (0,), (0, 1)])
 def test_second_plot_only_draws(features, monkeypatch):
-    """Seen red with scores computed in `plot`."""
     display = LeverageDisplay.from_estimator(sketch(), X, features=features)
     first, figure = display.ax_, display.figure_
     for name in ("leverage_scores", "reconstruction_error_bound"):
