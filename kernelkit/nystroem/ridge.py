@@ -33,7 +33,7 @@ from kernelkit.nystroem.stream import feed, forget, solved
 
 Array = npt.NDArray[Any]
 
-_DIRECT_CENTERS = 2500  # up to which the direct solver takes less time
+_DIRECT_CENTERS = 8000  # up to which the direct solver takes less time
 _SAMPLED_ROWS = 4  # per centre, to approximate sums over all rows
 
 
@@ -75,7 +75,7 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     solver : {"auto", "direct", "cg"}, default="auto"
         "direct" sums an m x m matrix over the rows and factors it. "cg" passes over the
         rows again in each iteration of preconditioned conjugate gradients and is for
-        many centres. "auto" takes "cg" for more than 2500.
+        many centres. "auto" takes "cg" for more than 8000.
     tol : float, default=1e-6
         Residual at which "cg" stops, relative to the first.
     max_iter : int, default=30
@@ -572,7 +572,7 @@ def tags(estimator: Any, tags: Any) -> Any:
     """Say which containers the kernel takes."""
     kernel = estimator.kernel
     tags.input_tags.pairwise = isinstance(kernel, str) and kernel == "precomputed"
-    tags.input_tags.sparse = isinstance(kernel, str) and kernel in check._SPARSE_KERNELS
+    tags.input_tags.sparse = check.takes_sparse(kernel)
     return tags
 
 

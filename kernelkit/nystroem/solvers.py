@@ -151,7 +151,8 @@ def solve_direct(white: NormalEquations, alpha: Array) -> SolveResult:
     if len(alpha) == 1 and len(white.gram):
         factor, info = _penalized_factor(white.gram, alpha[0])
         if info == 0:
-            return SolveResult(cho_solve((factor, True), white.cross), True)
+            beta = cho_solve((factor, True), white.cross, check_finite=False)
+            return SolveResult(beta, True)
     path = alpha_path(white)
     return SolveResult(path.beta(alpha), bool(path.noise <= alpha.min()))
 
@@ -267,18 +268,18 @@ def solve_cg(
     """
     penalty = alpha
     factor, info = _penalized_factor(approximation, penalty)
-    while info:  # rounding exceeds it
+    while info and penalty < np.inf:  # rounding exceeds it
         penalty *= 10.0
         factor, info = _penalized_factor(approximation, penalty)
     beta, residual = np.zeros_like(cross), cross.copy()
-    step = guess = cho_solve((factor, True), residual)
+    step = guess = cho_solve((factor, True), residual, check_finite=False)
     first = size = (residual * guess).sum(axis=0)
     for n_iter in range(1, max_iter + 1):
         image = gram_product(step) + alpha * step
         rate = _ratio(size, (step * image).sum(axis=0))
         beta = beta + rate * step
         residual = residual - rate * image
-        guess = cho_solve((factor, True), residual)
+        guess = cho_solve((factor, True), residual, check_finite=False)
         previous, size = size, (residual * guess).sum(axis=0)
         if (size <= tol**2 * first).all():
             return SolveResult(beta, True, n_iter)

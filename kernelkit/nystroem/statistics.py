@@ -175,6 +175,11 @@ def sum_rows(H: Array, y: Array, weights: Array | None) -> NormalEquations:
 def _normal_equations(
     gram: Array, cross: Array, y: Array, weights: Array | None
 ) -> NormalEquations:
+    if not (np.isfinite(gram).all() and np.isfinite(cross).all()):
+        raise ValueError(
+            "The kernel values or the weights are so large that sums of them overflow: "
+            "rescale the features, the kernel or the weights."
+        )
     counts = np.ones(len(y)) if weights is None else weights
     return NormalEquations(
         gram,
@@ -244,11 +249,12 @@ def _sum_tiles(
         n_rows = tile.stop - tile.start
         H = blocks[0][:n_rows]
         values = kernel.block(X[tile], centers, out=blocks[-1][:n_rows])
-        if roots is not None:
-            np.multiply(values, roots[tile], out=H)
-        elif narrow:
-            np.copyto(H, values)
-        sum_tile(H, tile, sums)
+        with np.errstate(over="ignore", invalid="ignore"):  # told by the sums
+            if roots is not None:
+                np.multiply(values, roots[tile], out=H)
+            elif narrow:
+                np.copyto(H, values)
+            sum_tile(H, tile, sums)
         return blocks, sums
 
     def add(result: tuple[list[Array], list[Array]]) -> None:
