@@ -34,13 +34,15 @@ Array = npt.NDArray[Any]
 
 _FEWEST_WARMUP_SAMPLES, _WARMUP_SAMPLES_PER_CENTER = 2000, 8
 _RIDGE = 3.0  # of the sketch, in units of alpha
-_GROWTH = 1.3  # of the number of rows from one change of the centres to the next
 _OVERSAMPLING = 4.0  # of the sketch
 _FEWEST_ROWS, _MOST_ROWS = 256, 4096  # of a step after the warm-up
 _PROBED_ROWS = 256  # of a step, whose residuals tell how new its rows are
 _LEAST_PIVOT = 1e-3  # of centres, down to which sums of kernel values will do
 _NOISE = 1000.0  # roundings of k(x, x), below which a residual is none
-_DRIFT = 3.0  # a novelty beyond it is worth a warning
+_NEW, _DRIFT = (
+    2.0,
+    3.0,
+)  # novelties worth other centres, and a warning if there are none
 
 
 _SOLVED = ("components_", "component_indices_", "dual_coef_", "intercept_", "_centers")
@@ -334,8 +336,6 @@ class Learned:
         Number of the rows.
     sketch : Sketch or None
         Chooses centres, if they change.
-    n_rows_of_change : int
-        Number of rows at the last change of the centres.
     n_projected : int
         Number of centres so far whose sums over earlier rows are approximate.
     """
@@ -349,7 +349,6 @@ class Learned:
     has_drifted: bool
     n_rows: int
     sketch: Sketch | None
-    n_rows_of_change: int
     n_projected: int
 
 
@@ -394,8 +393,12 @@ class Stream:
             # Sums take any number of rows, and more of them more threads.
             only_sums = learned is not None and learned.sketch is None and not waiting
             end = len(rows) if only_sums else missing
-            learned = self._learn(learned, join([*waiting, rows.take(slice(end))]))
+            step = join([*waiting, rows.take(slice(end))])
             rows, waiting = rows.take(slice(end, None)), ()
+            if learned is None:
+                learned = begin(self.settings, step)
+            else:
+                learned = go_on(self.settings, learned, step)
         return Stream(self.settings, waiting, learned, self.n_seen + n)
 
     @cached_property
@@ -411,7 +414,8 @@ class Stream:
             if learned is None:
                 learned = begin(settings, rows)
             else:
-                learned = include(settings, learned, rows)
+                sums = _sums(settings, learned.centers, learned.basis, rows)
+                learned = replace(learned, normal=learned.normal + sums)
         assert learned is not None
         coef, intercept = solve(settings, learned)
         return {
@@ -421,13 +425,6 @@ class Stream:
             "intercept_": float(intercept[0]) if settings.is_flat else intercept,
             "_centers": learned.centers,
         }
-
-    def _learn(self, learned: Learned | None, rows: Rows) -> Learned:
-        if learned is None:
-            return begin(self.settings, rows)
-        if learned.sketch is not None:
-            learned = adapt(self.settings, learned, rows)
-        return include(self.settings, learned, rows)
 
     def _like_first(self, X: Any) -> Any:
         """Convert rows to the precision and the container of the first ones."""
@@ -489,40 +486,42 @@ def begin(settings: Settings, rows: Rows) -> Learned:
         has_drifted=False,
         n_rows=len(rows),
         sketch=sketch,
-        n_rows_of_change=len(rows),
         n_projected=0,
     )
 
 
-def include(settings: Settings, learned: Learned, rows: Rows) -> Learned:
-    """Add the sums over some rows, and see how new these are."""
+def go_on(settings: Settings, learned: Learned, rows: Rows) -> Learned:
+    """Take a step: see how new its rows are, change centres for them, sum over them."""
     residuals = _residuals(settings, learned.centers, learned.span, _probe(rows))
     novelty = float(residuals.mean()) / learned.usual
-    sums = _sums(settings, learned.centers, learned.basis, rows)
+    if learned.sketch is not None:
+        has_room = len(learned.centers) < settings.n_components
+        learned = adapt(settings, learned, rows, change=novelty > _NEW or has_room)
     return replace(
         learned,
-        normal=learned.normal + sums,
+        normal=learned.normal + _sums(settings, learned.centers, learned.basis, rows),
         novelty=novelty,
         has_drifted=learned.has_drifted or novelty > _DRIFT,
         n_rows=learned.n_rows + len(rows),
     )
 
 
-def adapt(settings: Settings, learned: Learned, rows: Rows) -> Learned:
-    """Show the sketch new rows, and from time to time take its atoms for centres.
+def adapt(settings: Settings, learned: Learned, rows: Rows, *, change: bool) -> Learned:
+    """Show the sketch new rows, and if a change is due, make its atoms centres.
 
     Sums of these over earlier rows are those of their projections on the old centres.
     If centres get too many, the oldest that are no atoms are dropped, which leaves the
-    sums of the others exact.
+    sums of the others exact. Projections cost accuracy where the old centres do well,
+    so that a change is due only where they do not.
     """
     assert learned.sketch is not None
     sketch = _watch(settings, learned.sketch, rows, n_before=learned.n_rows)
-    n_rows = learned.n_rows + len(rows)
-    if n_rows < _GROWTH * learned.n_rows_of_change:
-        return replace(learned, sketch=sketch)
-    kernel, centers = settings.kernel, learned.centers
+    learned = replace(learned, sketch=sketch)
     atoms = sketch.dictionary.centers
-    new = atoms.take(~np.isin(atoms.ids, centers.ids))
+    new = atoms.take(~np.isin(atoms.ids, learned.centers.ids))
+    if not change or not len(new):
+        return learned
+    kernel, centers = settings.kernel, learned.centers
     with _parallel.one_blas_thread:
         features = learned.span.project(kernel.block(new.rows, centers).T)
         normal = learned.normal.extend(learned.span.coef(features))
@@ -540,8 +539,6 @@ def adapt(settings: Settings, learned: Learned, rows: Rows) -> Learned:
         centers=centers,
         span=_span(settings, centers),
         normal=normal,
-        sketch=sketch,
-        n_rows_of_change=n_rows,
         n_projected=learned.n_projected + len(new),
     )
 
