@@ -12,7 +12,6 @@ from sklearn import get_config
 from sklearn.base import clone
 from sklearn.gaussian_process.kernels import Kernel, WhiteKernel
 from sklearn.metrics import pairwise
-from sklearn.preprocessing import normalize
 
 from kernelkit import _parallel
 from kernelkit._validation import Array
@@ -446,8 +445,16 @@ def _squared_norms(X: Rows, dtype: Any = None) -> Array:
 
 
 def _directions(X: Rows) -> Rows:
-    """Divide rows by their norms, though their squares may overflow."""
-    return normalize(normalize(X, norm="max"))
+    """Divide rows by their norms, even if squares over- or underflow."""
+    X = _divide(X, abs(X).max(axis=1))
+    return _divide(X, np.sqrt(_squared_norms(X)))
+
+
+def _divide(X: Rows, sizes: Rows) -> Rows:
+    if not sparse.issparse(X):
+        return X / np.where(sizes > 0, sizes, 1)[:, None]
+    sizes = sizes.toarray() if sparse.issparse(sizes) else sizes
+    return (X / np.where(sizes > 0, sizes, 1)[:, None]).tocsr()
 
 
 def _refuse_overflow(values: Array) -> None:
