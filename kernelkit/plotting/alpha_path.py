@@ -159,5 +159,12 @@ class AlphaPathDisplay:
             )
             self.dimension_ax_.set(ylabel="effective dimension")
             artists.append(self.dimension_line_)
-        self.ax_.legend(artists, [artist.get_label() for artist in artists])
+        self.ax_.legend(
+            artists,
+            [artist.get_label() for artist in artists],
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),  # above: inside it would hide a line
+            ncols=len(artists),
+            frameon=False,
+        )
         return self
