@@ -202,10 +202,11 @@ class Dictionary:
     def append(self, new: Draws) -> Self:
         """Add atoms; of the kernel matrix only the new rows are evaluated."""
         atoms, m = self.atoms.join(new), len(self)
-        rows = self.kernel.block(new.rows, self.kernel.centers(atoms.rows, atoms.ids))
+        centers = self.kernel.centers(atoms.rows, atoms.ids)
+        wide = new.rows.astype(np.float64, copy=False)
         K = np.empty((len(atoms), len(atoms)))
         K[:m, :m] = self.K
-        K[m:] = rows
+        K[m:] = self.kernel.block(wide, centers)
         K[m:, m:] = 0.5 * (K[m:, m:] + K[m:, m:].T)
         K[:m, m:] = K[m:, :m].T
         return replace(self, atoms=atoms, K=K)
@@ -275,43 +276,24 @@ def add_rows(
     Without a `block_size`, blocks have about twice as many rows as there are atoms.
     Every row of positive weight takes one number of `rng`, in order.
     """
-    first, n = 0, X.shape[0]
-    while first < n:
-        size = block_size or min(max(2 * len(sketch.dictionary), 256), 4096)
-        rows = slice(first, first + size)
-        block_weights = np.ones(X[rows].shape[0]) if weights is None else weights[rows]
-        sketch = add_block(sketch, X[rows], block_weights, rng, run=run)
-        first += size
-    return sketch
-
-
-def add_block(
-    sketch: Sketch,
-    X: Any,
-    weights: Array,
-    rng: np.random.Generator,
-    *,
-    run: _parallel.Run = _parallel.in_order,
-) -> Sketch:
-    """Offer rows to the dictionary at once, and thin it."""
     n = X.shape[0]
     ids = np.arange(sketch.n_seen, sketch.n_seen + n)
     sketch = replace(sketch, n_seen=sketch.n_seen + n)
-    weighs = weights > 0.0
-    if not weighs.all():
+    if weights is None:
+        weights = np.ones(n)
+    elif not weights.all():
+        weighs = weights > 0.0
         X, ids, weights = X[weighs], ids[weighs], weights[weighs]
-    new = Draws(X, ids, weights, rng.random(len(ids)), np.ones(len(ids)))
-    if len(sketch.dictionary) and len(new):
-        new = _rated(sketch, new, run)
-        lost = new.uniforms > new.inclusion
-        sketch = _set_aside(sketch, new, lost)
-        new = new.take(~lost)
-    if not len(new):
-        return sketch
-    dictionary = sketch.dictionary.append(new)
-    if not dictionary.ridge:
-        dictionary = replace(dictionary, ridge=_auto_ridge(dictionary))
-    return _thin(replace(sketch, dictionary=dictionary))
+    first = 0
+    while first < len(ids):
+        size = block_size or min(max(2 * len(sketch.dictionary), 256), 4096)
+        rows = slice(first, first + size)
+        uniforms = rng.random(len(ids[rows]))
+        certain = np.ones(len(uniforms))
+        block = Draws(X[rows], ids[rows], weights[rows], uniforms, certain)
+        sketch = _add_block(sketch, block, run)
+        first += size
+    return sketch
 
 
 def merge(sketches: Sequence[Sketch]) -> Sketch:
@@ -383,6 +365,21 @@ def leverage_sample(
     sketch = add_rows(sketch, X, w, rng, run=run)
     atoms = complete(sketch, n_centers, run=run).atoms
     return atoms.ids, atoms.inclusion
+
+
+def _add_block(sketch: Sketch, new: Draws, run: _parallel.Run) -> Sketch:
+    """Offer rows to the dictionary at once, and thin it."""
+    if len(sketch.dictionary):
+        new = _rated(sketch, new, run)
+        lost = new.uniforms > new.inclusion
+        sketch = _set_aside(sketch, new, lost)
+        new = new.take(~lost)
+    if not len(new):
+        return sketch
+    dictionary = sketch.dictionary.append(new)
+    if not dictionary.ridge:
+        dictionary = replace(dictionary, ridge=_auto_ridge(dictionary))
+    return _thin(replace(sketch, dictionary=dictionary))
 
 
 def _auto_ridge(dictionary: Dictionary) -> float:
