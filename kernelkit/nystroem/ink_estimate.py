@@ -135,12 +135,14 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from kernelkit import InkEstimate, effective_dimension
-    >>> X = np.linspace(0.0, 1.0, 100)[:, None]
-    >>> sketch = InkEstimate(gamma=5.0, random_state=0).fit(X)
-    >>> exact = effective_dimension(np.exp(-5.0 * (X - X.T) ** 2), ridge=1.0)
-    >>> bool(exact < sketch.effective_dimension_ < 10.0 * exact)
+    >>> from kernelkit import InkEstimate
+    >>> from kernelkit.datasets import make_clusters
+    >>> X, _, _ = make_clusters(100, random_state=0)
+    >>> sketch = InkEstimate(gamma=0.5, random_state=0).fit(X)
+    >>> bool(sketch.leverage_scores_.max() < 0.5)
+    True
+    >>> Z = sketch.transform(X)
+    >>> bool((Z**2).sum(axis=1).max() < 1.0)  # the kernel k(x, x) = 1 from below
     True
     """
 
@@ -281,9 +283,7 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = (
-            isinstance(self.kernel, str) and self.kernel in check._SPARSE_KERNELS
-        )
+        tags.input_tags.sparse = check.takes_sparse(self.kernel)
         tags.input_tags.pairwise = self.kernel == "precomputed"
         return tags
 

@@ -475,6 +475,8 @@ class RidgeLeverageNystroem(
         kept = values > _LEAST[precision.itemsize] * values[-1]
         roots = np.zeros(len(values))
         roots[kept] = 1.0 / np.sqrt(values[kept])
+        largest = V[np.abs(V).argmax(axis=0), np.arange(len(V))]
+        roots *= np.sign(largest)  # which rounding would decide otherwise
         return (V * roots).T[::-1].astype(precision, order="C")
 
 
