@@ -366,12 +366,17 @@ class Problem:
 
     def take(self, rows: Array) -> "Problem":
         """Pose the problem on some of the rows, with the same centres."""
-        parts = {
-            name: None if values is None else values[rows]
-            for name in ("X", "y", "weights", "basis_rows")
-            for values in [getattr(self, name)]
-        }
-        return replace(self, **parts)
+
+        def part(values: Array | None) -> Array | None:
+            return None if values is None else values[rows]
+
+        return replace(
+            self,
+            X=self.X[rows],
+            y=self.y[rows],
+            weights=part(self.weights),
+            basis_rows=part(self.basis_rows),
+        )
 
     def sums(self, *, over_basis: bool = False) -> NormalEquations:
         """Sum over the rows what `whiten` needs.
@@ -480,7 +485,7 @@ def pose(
     )
     n = X.shape[0]
     m = min(estimator.n_components, n)
-    check.memory(8 * m * (4 * m + tile_rows(m)), "lower n_components")
+    check.memory(8 * m * (4 * m + min(tile_rows(m), n)), "lower n_components")
     with _parallel.one_blas_thread:
         centers, proba = _find_centers(estimator, kernel, X, weights, alpha)
         has_all = _has_all_rows(centers, n, weights)

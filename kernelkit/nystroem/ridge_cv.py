@@ -250,6 +250,8 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Score every alpha by the rows left out; also solve for all rows."""
         scorer = get_scorer(self.scoring)
         folds = list(check_cv(self.cv).split(problem.X, y))
+        m = len(problem.centers)
+        check.memory(8 * m**2 * (len(folds) + 4), "lower n_components or cv")
         every = np.arange(len(y))
         trainings = [*(train for train, _ in folds), every]
         *parts, whole = _paths(problem, trainings, float(alphas[0]))
@@ -285,15 +287,17 @@ def _paths(
     sums lack digits.
     """
     is_in = np.zeros((len(trainings), len(problem.y)), dtype=bool)
-    for i, rows in enumerate(trainings):
-        is_in[i, rows] = True
+    for i, training in enumerate(trainings):
+        is_in[i, training] = True
     patterns, part_of = np.unique(is_in, axis=1, return_inverse=True)
     part_of = part_of.ravel()
     for again in (False, True):
         totals: dict[int, NormalEquations] = {}
         for k, pattern in enumerate(patterns.T):
-            sums = problem.take(np.flatnonzero(part_of == k)).sums(over_basis=again)
-            for i in np.flatnonzero(pattern):
+            rows = part_of == k
+            part = problem if rows.all() else problem.take(np.flatnonzero(rows))
+            sums = part.sums(over_basis=again)
+            for i in np.flatnonzero(pattern).tolist():
                 totals[i] = totals[i] + sums if i in totals else sums
         solved = []
         for i in range(len(trainings)):

@@ -191,7 +191,7 @@ class AlphaPath:
     squares: Array
     noise: float
 
-    def beta(self, alpha: Array) -> Array:
+    def beta(self, alpha: Any) -> Array:
         """Coefficients (r, n_outputs) for an alpha, or one for each output."""
         return self.vectors @ (self.cross * self._shrink(alpha))
 

@@ -262,6 +262,15 @@ def test_precomputed_kernel(scoring):
     np.testing.assert_allclose(ridge.predict(K_q), same.predict(Q), rtol=1e-6)
 
 
+def test_folds_that_exceed_memory_are_refused(monkeypatch):
+    """Seen red without the estimate."""
+    monkeypatch.setattr("os.sysconf", lambda name: 1000)  # a megabyte
+    ridge = model(scoring="r2", cv=50, centers=X[:50], n_components=50)
+
+    with pytest.raises(MemoryError, match="lower n_components or cv"):
+        ridge.fit(X, Y)
+
+
 def test_pickle():
     ridge = model(n_components=30).fit(X, Y)
 
