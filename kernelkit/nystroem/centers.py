@@ -184,7 +184,7 @@ def rpcholesky(
     >>> X = np.linspace(0.0, 1.0, 50)[:, None]
     >>> indices, F = rpcholesky(X, gamma=5.0, n_components=10, random_state=0)
     >>> K = np.exp(-5.0 * (X - X.T) ** 2)
-    >>> bool(np.trace(K - F @ F.T) < 1e-6)
+    >>> bool(np.trace(K - F @ F.T) < 1e-3)
     True
     """
     pivots = _RPCholesky(

@@ -127,7 +127,7 @@ def effective_dimension(K: Any, ridge: float, sample_weight: Any = None) -> floa
     --------
     >>> import numpy as np
     >>> from kernelkit import effective_dimension
-    >>> effective_dimension(np.eye(6), ridge=0.5)
+    >>> round(effective_dimension(np.eye(6), ridge=0.5), 6)
     4.0
     """
     ridge = check.positive("ridge", ridge)

@@ -107,7 +107,7 @@ def test_factor_is_the_projection(kernel, params, expected, n_jobs):
 
 
 def test_threads_change_no_bit():
-    """Seen red with tiles cut by `n_jobs`."""
+    """Seen red with blocks of candidates whose size depends on `n_jobs`."""
     X = rows(2000)
 
     one = rpcholesky(X, n_components=40, random_state=0, n_jobs=1)

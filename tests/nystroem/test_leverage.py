@@ -152,7 +152,6 @@ def test_repeated_rows_share_their_score_at_any_ridge(ridge):
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
 def test_scale_is_no_difficulty(scale):
-    """Seen red with the matrix in its own unit."""
     K = kernel_matrix(0, 10)
     weights = np.linspace(0.5, 1.0, 10)
 
@@ -161,9 +160,17 @@ def test_scale_is_no_difficulty(scale):
     np.testing.assert_allclose(scores, leverage_scores(K, 1.0, weights), atol=1e-12)
     zero = exact_ridge_leverage_scores(np.zeros((3, 3)), scale)
     assert zero.tolist() == [0.0, 0.0, 0.0]
-    assert effective_dimension(scale * np.eye(3), 1e-2 * scale) == pytest.approx(
-        3 / 1.01
-    )
+    dimension = effective_dimension(scale * np.eye(3), 1e-2 * scale)
+    assert dimension == pytest.approx(3 / 1.01)
+
+
+def test_eigenvalues_beyond_the_largest_float_are_no_difficulty():
+    """Seen red with the matrix in its own unit."""
+    K = np.full((10, 10), 4e307)
+
+    scores = exact_ridge_leverage_scores(K, 4e307, np.full(10, 3.0))
+
+    np.testing.assert_allclose(scores, 3 / 31, rtol=1e-12)
 
 
 def test_single_precision_is_computed_in_double():

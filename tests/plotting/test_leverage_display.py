@@ -117,6 +117,8 @@ def test_scores_of_zero_are_drawn(features, tmp_path):
 
     display.figure_.savefig(tmp_path / "leverage.png")
     assert display.scores[0] == 0.0
+    if features == (0, 1):
+        assert (display.scores_.get_array() > 0.0).all()
 
 
 def test_sparse_rows_and_a_kernel_matrix_draw_the_same():
