@@ -298,23 +298,22 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):
 
     def _announced(self, classes: Any) -> Array:
         """Return the classes of a stream, which its first batch announces."""
-        known = getattr(self, "classes_", None)
         if classes is None:
-            if known is None:
+            if not hasattr(self, "classes_"):
                 raise ValueError(
                     "The first call of partial_fit needs classes: the labels of all "
                     "rows to come."
                 )
-            return known
+            return self.classes_
         classes, _ = check.labels(self, classes)
         if len(classes) < 2:
             raise ValueError(
                 f"classes must hold 2 labels or more. Got {classes.tolist()} instead: "
                 "one class leaves nothing to learn."
             )
-        if "_stream" in vars(self) and not np.array_equal(classes, known):
+        if "_stream" in vars(self) and not np.array_equal(classes, self.classes_):
             raise ValueError(
-                f"classes were {known.tolist()} in the first batch and are "
+                f"classes were {self.classes_.tolist()} in the first batch and are "
                 f"{classes.tolist()} now: leave them out."
             )
         return classes
