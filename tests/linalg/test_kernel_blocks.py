@@ -226,7 +226,7 @@ def of_products(out):
 class TestHostileNumbers:
     @each_width
     def test_far_from_the_origin_and_close_to_each_other(self, n_features):
-        """Seen red with products of rows as they are, and with scaled rows."""
+        """Seen red with rows in units of the kernel before they are subtracted."""
         X, Y = (1e8 + 1e-4 * RNG.standard_normal((n, n_features)) for n in (30, 20))
 
         got = evaluate("rbf", X, Y, gamma=1e8 / n_features)
@@ -254,12 +254,12 @@ class TestHostileNumbers:
     @each_dtype
     @each_width
     def test_squares_that_overflow(self, n_features, dtype, name):
-        """Such rows equal themselves only. Seen red with NaN for 1."""
+        """Such rows equal themselves only. Seen red without rows compared anew."""
         huge = np.array([1e200, -1e200, 1e155, 1e308])
         if dtype == np.float32:
             huge = np.array([1e30, -1e30, 1e20, 3e38])
         far = np.outer(huge, np.ones(n_features)).astype(dtype)
-        near = rows(3, n_features, dtype)
+        near = 10 * rows(3, n_features, dtype)
         X = np.vstack([near, far])
 
         all_far = evaluate(name, X, X)
@@ -275,7 +275,7 @@ class TestHostileNumbers:
     @each_dtype
     def test_units_beyond_the_range_of_squares(self, dtype):
         """Gamma makes up for them. Seen red with squares before gamma."""
-        unit = dtype(1e-150 if dtype == np.float64 else 1e-17)
+        unit = dtype(1e-150 if dtype == np.float64 else 1e-22)
         X = rows(20, 3, dtype)
 
         got = evaluate("rbf", X * unit, X * unit, gamma=0.5 * float(unit) ** -2)
@@ -313,7 +313,7 @@ class TestSparse:
     @each_dtype
     @pytest.mark.parametrize("name", SPARSE_NAMES)
     def test_as_dense(self, name, dtype):
-        """Rows, centres or both. Seen red with an empty row that has norm 1."""
+        """Rows, centres or both, and an empty row."""
         dense = sparse.random(40, 30, density=0.2, rng=0, dtype=dtype).toarray()
         dense[3] = 0.0
         X, Y = dense[:25], dense[20:]
