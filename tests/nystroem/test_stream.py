@@ -12,7 +12,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
 from kernelkit import NystroemRidge
-from kernelkit.nystroem import stream
+from kernelkit.nystroem import steps
 from kernelkit.nystroem.statistics import accumulate
 
 RNG = np.random.default_rng(0)
@@ -75,7 +75,7 @@ class TestWarmup:
         np.testing.assert_allclose(got.intercept_, fit.intercept_, rtol=1e-7)
 
     def test_single_rows(self):
-        """Seen red with a batch that ends the warm-up cut one row late."""
+        """Seen red with the rows that wait not counted."""
         expected = fed(model(warmup_samples=200), X[:700], Y[:700], 700)
 
         got = fed(model(warmup_samples=200), X[:700], Y[:700], 1)
@@ -218,7 +218,7 @@ class TestAdaptive:
         kernel = model().fit(X[:10], Y[:10]).kernel_
         old = kernel.centers(X[:150], np.arange(150))
         near = X[:5] + 0.01
-        span = stream._span(stream.Settings(kernel, *[None] * 12), old)
+        span = steps._span(steps.Settings(kernel, *[None] * 12), old)
         features = span.project(rbf_kernel(near, X[:150], gamma=0.5).T)
         normal = accumulate(kernel, X, Y[:, None], None, old)
 
@@ -239,6 +239,7 @@ class TestAdaptive:
 
 
 @each_policy
+@pytest.mark.filterwarnings("ignore:The rows of the last step:UserWarning")
 class TestAnyPolicy:
     """What holds whatever the dictionary does."""
 
@@ -252,15 +253,6 @@ class TestAnyPolicy:
 
         np.testing.assert_array_equal(few.component_indices_, many.component_indices_)
         np.testing.assert_allclose(few.predict(Q), many.predict(Q), rtol=1e-6)
-
-    @pytest.fixture(autouse=True)
-    def drift(self):
-        """Let sorted rows pass."""
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The rows of the last step", UserWarning)
-            yield
 
     def test_a_failure_changes_nothing(self, dictionary):
         """Seen red with rows that wait before they are checked."""
@@ -298,7 +290,7 @@ class TestAnyPolicy:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(stream, "accumulate", interrupt)
+            patch.setattr(steps, "accumulate", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 ridge.partial_fit(rows[1000:], y[1000:])
 
