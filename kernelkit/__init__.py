@@ -16,8 +16,21 @@ if _TYPE_CHECKING:  # what editors and type checkers see
     from kernelkit.density import ecdf as ecdf
     from kernelkit.density import empirical_copula as empirical_copula
     from kernelkit.density import select_bandwidth as select_bandwidth
+    from kernelkit.nystroem import InkEstimate as InkEstimate
+    from kernelkit.nystroem import NystroemRidge as NystroemRidge
+    from kernelkit.nystroem import NystroemRidgeCV as NystroemRidgeCV
+    from kernelkit.nystroem import NystroemRidgeClassifier as NystroemRidgeClassifier
+    from kernelkit.nystroem import RidgeLeverageNystroem as RidgeLeverageNystroem
+    from kernelkit.nystroem import effective_dimension as effective_dimension
+    from kernelkit.nystroem import (
+        exact_ridge_leverage_scores as exact_ridge_leverage_scores,
+    )
+    from kernelkit.nystroem import merge_sketches as merge_sketches
+    from kernelkit.nystroem import rpcholesky as rpcholesky
+    from kernelkit.plotting import AlphaPathDisplay as AlphaPathDisplay
     from kernelkit.plotting import DensityDisplay as DensityDisplay
     from kernelkit.plotting import ECDFDisplay as ECDFDisplay
+    from kernelkit.plotting import LeverageDisplay as LeverageDisplay
 
 _HOME = {
     "MultivariateECDF": "kernelkit.density",
@@ -26,10 +39,21 @@ _HOME = {
     "ecdf": "kernelkit.density",
     "empirical_copula": "kernelkit.density",
     "select_bandwidth": "kernelkit.density",
+    "InkEstimate": "kernelkit.nystroem",
+    "NystroemRidge": "kernelkit.nystroem",
+    "NystroemRidgeCV": "kernelkit.nystroem",
+    "NystroemRidgeClassifier": "kernelkit.nystroem",
+    "RidgeLeverageNystroem": "kernelkit.nystroem",
+    "effective_dimension": "kernelkit.nystroem",
+    "exact_ridge_leverage_scores": "kernelkit.nystroem",
+    "merge_sketches": "kernelkit.nystroem",
+    "rpcholesky": "kernelkit.nystroem",
+    "AlphaPathDisplay": "kernelkit.plotting",
     "DensityDisplay": "kernelkit.plotting",
     "ECDFDisplay": "kernelkit.plotting",
+    "LeverageDisplay": "kernelkit.plotting",
 }
-_SUBPACKAGES = ("datasets", "density", "plotting")
+_SUBPACKAGES = ("datasets", "density", "nystroem", "plotting")
 
 __all__ = ["__version__", *_HOME, *_SUBPACKAGES]
 

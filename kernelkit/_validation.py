@@ -269,6 +269,11 @@ def labels(estimator: BaseEstimator, y: Any) -> tuple[Array, Array]:
     return classes, codes
 
 
+def takes_sparse(kernel: Any) -> bool:
+    """Tell whether sparse rows can be compared by a kernel without filling them."""
+    return isinstance(kernel, str) and kernel in _SPARSE_KERNELS
+
+
 def kernel_rows(
     estimator: BaseEstimator,
     X: Any,
@@ -304,13 +309,12 @@ def kernel_rows(
         Also if squares of distances would overflow, and if a precomputed kernel matrix
         is not square.
     """
-    takes_sparse = isinstance(kernel, str) and kernel in _SPARSE_KERNELS
     X = _numbers(
         estimator,
         X,
         dtype=dtype,
         reset=reset,
-        accept_sparse="csr" if takes_sparse else False,
+        accept_sparse="csr" if takes_sparse(kernel) else False,
     )
     if isinstance(kernel, str) and kernel == "precomputed":
         if reset and X.shape[0] != X.shape[1]:

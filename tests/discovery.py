@@ -39,7 +39,7 @@ ESTIMATORS = sorted(
         if isinstance(thing, type)
         and issubclass(thing, BaseEstimator)
         and thing.__module__.startswith("kernelkit.")
-        and not thing.__name__.startswith("_")
+        and not thing.__qualname__.startswith("_")
     },
     key=lambda Estimator: Estimator.__name__,
 )

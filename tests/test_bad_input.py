@@ -201,7 +201,7 @@ VALUES = {
     "smallest": (5e-324 * GOOD, "rescale"),
     "negative zero": (np.where(GOOD > 0, 0.0, -0.0), None),
     "small spread far away": (1e8 + 1e-4 * GOOD, None),
-    "one row": (GOOD[:1], "minimum of 2|bandwidth"),
+    "one row": (GOOD[:1], "minimum of 2|bandwidth|one class"),
     "two equal rows": (GOOD[[0, 0]], "bandwidth"),
     "equal rows": (np.broadcast_to(GOOD[0], (12, 2)), "bandwidth"),
     "equal rows in bulk": (np.repeat(GOOD, 5, axis=0), None),
@@ -294,14 +294,19 @@ def test_layout_does_not_matter(Estimator, layout, dispatch, record_property):
 @pytest.mark.parametrize("layout", SPARSE)
 @each_estimator
 def test_sparse_tag_is_true(Estimator, layout, record_property):
-    """Seen red with the tag ``input_tags.sparse`` set, and with ``X.toarray()``."""
+    """Sparse rows are multiplied in another order than dense ones.
+
+    Seen red with the tag ``input_tags.sparse`` set, and with ``X.toarray()``.
+    """
     record_property("campaign", f"bad input to {Estimator.__name__}")
     X = SPARSE[layout](GOOD)
     estimator = new(Estimator)
     if get_tags(estimator).input_tags.sparse:
         record_property("outcome", "right")
         got = outputs(estimator.fit(X, labels(GOOD)), X)
-        assert_same_bits(got, outputs(estimator.fit(GOOD, labels(GOOD)), GOOD))
+        expected = outputs(estimator.fit(GOOD, labels(GOOD)), GOOD)
+        for method, values in expected.items():
+            np.testing.assert_allclose(got[method], values, rtol=1e-12, atol=1e-12)
         return
     record_property("outcome", "refused")
 
@@ -331,7 +336,8 @@ def test_values_are_right_or_refused(Estimator, given, asked, record_property):
     record_property("campaign", f"bad input to {Estimator.__name__}")
     X, words = VALUES[given]
     queries, more_words = VALUES[asked]
-    allowed = "|".join(word for word in (words, more_words) if word)
+    narrow = "overflow float32" if given in ("float16", "float32") else None
+    allowed = "|".join(word for word in (words, more_words, narrow) if word)
 
     try:
         model = fit_to(Estimator, given)

@@ -133,8 +133,22 @@ def _solve_regression() -> None:
             regressor.predict(rng.random((n, d)))
 
 
+def _solve_kernels() -> None:
+    """Compare rows by every kernel with a loop, in both precisions."""
+    import numpy as np
+
+    from kernelkit.nystroem import NystroemRidge
+
+    rng = np.random.default_rng(0)
+    for d, precision in itertools.product((3, 20), (np.float32, np.float64)):
+        X, y = rng.random((50, d)).astype(precision), rng.random(50)
+        for kernel in ("rbf", "laplacian", "poly"):
+            NystroemRidge(kernel=kernel).fit(X, y).predict(X)
+
+
 PROBLEMS: dict[str, Callable[[], None]] = {
     "MultivariateECDF": _solve_ecdf,
+    "NystroemRidge": _solve_kernels,
     "ProductKernelDensity": _solve_density,
     "ProductKernelRegressor": _solve_regression,
 }

@@ -1,6 +1,7 @@
 """The sums over rows that least squares on fixed centres needs."""
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -57,7 +58,7 @@ class NormalEquations:
     def keep(self, kept: Array) -> "NormalEquations":
         """Drop all centres but the `kept` ones (a mask or numbers), exactly."""
         return NormalEquations(
-            self.gram[kept][:, kept],
+            self.gram[np.ix_(kept, kept)],
             self.cross[kept],
             self.columns[kept],
             self.weight,
@@ -110,6 +111,8 @@ def accumulate(
     weights: Array | None,
     centers: Centers,
     *,
+    basis: Array | None = None,
+    with_gram: bool = True,
     n_jobs: int | None = None,
 ) -> NormalEquations:
     """Sum over the rows, in tiles on threads; no bit depends on `n_jobs`.
@@ -128,45 +131,83 @@ def accumulate(
         Row weights; None means 1.
     centers : Centers
         The m centres, prepared by `kernel`.
+    basis : ndarray of shape (m, r) or None, default=None
+        Sum over ``h @ basis`` in place of h. Takes up to three times as long, and keeps
+        digits that the sums over h lose if these are nearly dependent.
+    with_gram : bool, default=True
+        Whether to sum the gram matrix; otherwise it is left empty.
     n_jobs : int or None, default=None
         Number of threads.
     """
-    n, m = X.shape[0], len(centers)
-    if weights is None:
-        weights = np.ones(n)
-    roots = np.sqrt(weights)[:, None]
-    right = roots * np.column_stack([y, np.ones(n)])
-    gram, cross = np.zeros((m, m)), np.zeros((m, right.shape[1]))
-    size = min(tile_rows(m), n)
-    blocks: deque[Array] = deque()  # fresh pages would cost more than the kernel
-    products: deque[Array] = deque()
+    right = np.column_stack([y, np.ones(len(y))])
+    if weights is not None:
+        right *= np.sqrt(weights)[:, None]
+    m = len(centers) if basis is None else basis.shape[1]
 
-    def sum_tile(tile: slice) -> tuple[Array, Array]:
-        out = blocks.pop() if blocks else np.empty((size, m), dtype=X.dtype)
-        H = kernel.block(X[tile], centers, out=out[: tile.stop - tile.start])
-        H = _weigh(H, roots[tile])
-        product = products.pop() if products else np.empty((m, m))
-        np.matmul(H.T, H, out=product)  # NumPy knows it for symmetric: half the work
-        beside = H.T @ right[tile]
-        blocks.append(out)
-        return product, beside
+    def sum_tile(H: Array, tile: slice, out: list[Array]) -> None:
+        if basis is not None:
+            H = H @ basis
+        np.matmul(H.T, right[tile], out=out[0])
+        if with_gram:  # NumPy knows it for symmetric: half the work
+            np.matmul(H.T, H, out=out[1])
 
-    def add(sums: tuple[Array, Array]) -> None:
-        np.add(gram, sums[0], out=gram)
-        np.add(cross, sums[1], out=cross)
-        products.append(sums[0])
+    cross, gram = _sum_tiles(
+        sum_tile,
+        [(m, right.shape[1]), (m, m) if with_gram else (0, 0)],
+        kernel,
+        X,
+        weights,
+        centers,
+        n_jobs=n_jobs,
+    )
+    return _normal_equations(gram, cross, y, weights)
 
-    tiles = (slice(i, min(i + size, n)) for i in range(0, n, size))
-    with _parallel.one_blas_thread:
-        _parallel.fold(n_jobs, ((sum_tile, (tile,)) for tile in tiles), add)
+
+def sum_rows(H: Array, y: Array, weights: Array | None) -> NormalEquations:
+    """Sum over rows whose values (n_samples, m) are known."""
+    right = np.column_stack([y, np.ones(len(y))])
+    if weights is not None:
+        roots = np.sqrt(weights)[:, None]
+        H, right = roots * H, roots * right
+    return _normal_equations(H.T @ H, H.T @ right, y, weights)
+
+
+def _normal_equations(
+    gram: Array, cross: Array, y: Array, weights: Array | None
+) -> NormalEquations:
+    if not (np.isfinite(gram).all() and np.isfinite(cross).all()):
+        raise ValueError(
+            "The kernel values or the weights are so large that sums of them overflow: "
+            "rescale the features, the kernel or the weights."
+        )
+    counts = np.ones(len(y)) if weights is None else weights
     return NormalEquations(
         gram,
         cross[:, :-1].copy(),
         cross[:, -1].copy(),
-        float(weights.sum()),
-        weights @ y,
-        weights @ np.square(y),
+        float(counts.sum()),
+        counts @ y,
+        counts @ np.square(y),
     )
+
+
+def gram_product(
+    kernel: PairKernel,
+    X: Any,
+    coef: Array,
+    weights: Array | None,
+    centers: Centers,
+    *,
+    n_jobs: int | None = None,
+) -> Array:
+    """Compute ``H' W H coef`` for the kernel values H, which are not stored."""
+
+    def sum_tile(H: Array, tile: slice, out: list[Array]) -> None:
+        np.matmul(H.T, H @ coef, out=out[0])
+
+    return _sum_tiles(
+        sum_tile, [coef.shape], kernel, X, weights, centers, n_jobs=n_jobs
+    )[0]
 
 
 def tile_rows(m: int) -> int:
@@ -174,8 +215,53 @@ def tile_rows(m: int) -> int:
     return int(np.clip(_CELLS // max(m, 1), _FEWEST_ROWS, _MOST_ROWS))
 
 
-def _weigh(H: Array, roots: Array) -> Array:
-    """Multiply rows by the roots of their weights, in float64; may overwrite H."""
-    if H.dtype == np.float64 and (roots == 1.0).all():
-        return H
-    return np.multiply(H, roots, out=H if H.dtype == np.float64 else None)
+def _sum_tiles(
+    sum_tile: Callable[[Array, slice, list[Array]], None],
+    shapes: Sequence[tuple[int, ...]],
+    kernel: PairKernel,
+    X: Any,
+    weights: Array | None,
+    centers: Centers,
+    *,
+    n_jobs: int | None,
+) -> list[Array]:
+    """Add up what `sum_tile` writes for each tile of rows, in their order.
+
+    It gets the kernel values of a tile in float64, times the roots of the weights.
+    Buffers are used again: fresh pages would cost more than the kernel.
+    """
+    n, m = X.shape[0], len(centers)
+    size = min(tile_rows(m), n)
+    totals = [np.zeros(shape) for shape in shapes]
+    narrow = X.dtype == np.float32
+    roots = None if weights is None else np.sqrt(weights)[:, None]
+    tiles = [slice(i, min(i + size, n)) for i in range(0, n, size)]
+    spare: deque[tuple[list[Array], list[Array]]] = deque()
+
+    def run(tile: slice) -> tuple[list[Array], list[Array]]:
+        try:
+            blocks, sums = spare.pop()
+        except IndexError:
+            blocks = [np.empty((size, m))]
+            if narrow:
+                blocks.append(np.empty((size, m), dtype=np.float32))
+            sums = [np.empty(shape) for shape in shapes]
+        n_rows = tile.stop - tile.start
+        H = blocks[0][:n_rows]
+        values = kernel.block(X[tile], centers, out=blocks[-1][:n_rows])
+        with np.errstate(over="ignore", invalid="ignore"):  # told by the sums
+            if roots is not None:
+                np.multiply(values, roots[tile], out=H)
+            elif narrow:
+                np.copyto(H, values)
+            sum_tile(H, tile, sums)
+        return blocks, sums
+
+    def add(result: tuple[list[Array], list[Array]]) -> None:
+        for total, part in zip(totals, result[1], strict=True):
+            np.add(total, part, out=total)
+        spare.append(result)
+
+    with _parallel.one_blas_thread:
+        _parallel.fold(n_jobs, ((run, (tile,)) for tile in tiles), add)
+    return totals

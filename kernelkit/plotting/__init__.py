@@ -1,6 +1,8 @@
 """Display classes; matplotlib is imported when something is drawn."""
 
+from kernelkit.plotting.alpha_path import AlphaPathDisplay
 from kernelkit.plotting.density import DensityDisplay
 from kernelkit.plotting.ecdf import ECDFDisplay
+from kernelkit.plotting.leverage import LeverageDisplay
 
-__all__ = ["DensityDisplay", "ECDFDisplay"]
+__all__ = ["AlphaPathDisplay", "DensityDisplay", "ECDFDisplay", "LeverageDisplay"]

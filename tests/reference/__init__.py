@@ -7,6 +7,7 @@ from discovery import labels
 
 from reference import smoothing
 from reference.dominance import dominated_weight
+from reference.nystroem import kernel_ridge
 from reference.regression import regress
 
 RTOL = 1e-13  # tells any two shares of few rows apart
@@ -80,10 +81,76 @@ def _bandwidth(model, X, weights):
     return model.bandwidth_
 
 
+def _gaussian(A, B):
+    """Evaluate the default kernel by differences."""
+    A, B = (np.asarray(rows, dtype=float) for rows in (A, B))
+    distances = np.square(A[:, None] - B).sum(axis=2)
+    return np.exp(-distances / A.shape[1])
+
+
+def _ridge_bounds(model, X, queries, weights, y):
+    """Predict with all rows as centres, which they are if they are few.
+
+    The span of the centres is cut at some share of the largest eigenvalue, which the
+    penalty makes good as far as it is larger.
+    """
+    X = np.asarray(X)
+    weights = np.ones(len(X)) if weights is None else weights
+    K, alpha = _gaussian(X, X), vars(model).get("alpha_") or model.alpha
+    cut = 1e-4 if X.dtype in (np.float16, np.float32) else 1e-10
+    error = 10.0 * cut * len(X) * (1.0 + weights.max() / alpha)
+    if error > 0.1:
+        return -np.inf, np.inf
+    dual, intercept = kernel_ridge(K, y, alpha, weights, model.fit_intercept)
+    values = _gaussian(queries, X) @ dual + intercept
+    return values - error, values + error
+
+
+def _ridge(model, X, queries, weights=None):
+    return _ridge_bounds(model, X, queries, weights, labels(X).astype(float))
+
+
+def _decision(model, X, queries, weights=None):
+    return _ridge_bounds(model, X, queries, weights, 2.0 * labels(X) - 1.0)
+
+
+def _class(model, X, queries, weights=None):
+    low, high = _decision(model, X, queries, weights)
+    return np.greater(low, 0.0), np.greater(high, 0.0) | np.equal(high, 0.0)
+
+
+def _features(model, X, queries, weights=None):
+    """Map queries by the components and their normalization, which have own tests."""
+    values = _gaussian(queries, model.components_) @ model.normalization_.T
+    eps = 1e-5 if np.asarray(queries).dtype in (np.float16, np.float32) else 1e-13
+    error = 10.0 * eps * np.abs(model.normalization_).sum(axis=1)
+    return values - error, values + error
+
+
+def _reconstruction_features(model, X, queries, weights=None):
+    """Whiten the kernel values of the kept columns, by the definition."""
+    kept = model.component_indices_
+    weights = np.ones(len(X)) if weights is None else weights
+    scale = weights[kept] * model.copies_ / (model.n_copies * model.inclusion_proba_)
+    s = np.sqrt(scale)[:, None]
+    error = 1e-13 * len(kept) * (1.0 + scale.max(initial=0.0) / model.ridge)
+    if error > 0.1:
+        return -np.inf, np.inf
+    inner = s * _gaussian(model.components_, model.components_) * s.T
+    L = np.linalg.cholesky(inner + model.ridge * np.eye(len(kept)))
+    values = np.linalg.solve(L, s * _gaussian(model.components_, queries)).T
+    return values - error, values + error
+
+
 TWINS = {
+    "InkEstimate": {"transform": _reconstruction_features},
     "MultivariateECDF": {"predict": _cdf, "cdf": _cdf, "survival": _survival},
+    "NystroemRidge": {"predict": _ridge},
+    "NystroemRidgeCV": {"predict": _ridge},
+    "NystroemRidgeClassifier": {"decision_function": _decision, "predict": _class},
     "ProductKernelDensity": {"score_samples": _log_density, "cdf": _smooth_cdf},
     "ProductKernelRegressor": {"predict": _prediction},
+    "RidgeLeverageNystroem": {"transform": _features},
 }
 """``{class name: {method: twin}}``, one for every estimator.
 

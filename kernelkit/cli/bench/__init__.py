@@ -16,7 +16,11 @@ NAME = "bench"
 HELP = "time kernelkit beside the peers that are installed, on judged answers"
 EXAMPLE = "kernelkit bench ecdf --n 1e3,1e4,1e5 --d 2,3 --plot time.png"
 
-TASKS = {"ecdf": "kernelkit.cli.bench.ecdf", "kde": "kernelkit.cli.bench.kde"}
+TASKS = {
+    "ecdf": "kernelkit.cli.bench.ecdf",
+    "kde": "kernelkit.cli.bench.kde",
+    "ridge": "kernelkit.cli.bench.ridge",
+}
 DIFFERS = 4  # exit status
 
 
@@ -29,19 +33,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--n",
         type=_whole_numbers,
         metavar="N,...",
-        help="numbers of rows, standard normal (default: flight records)",
+        help="numbers of rows, standard normal, of ridge clusters (default: flight "
+        "records)",
     )
     parser.add_argument(
         "--d",
         type=_whole_numbers,
         metavar="D,...",
-        help="numbers of features (default: 1,2,3,4, and 2 with --grid)",
+        help="numbers of features (default: 1,2,3,4; 2 with --grid; 3 of ridge)",
     )
     parser.add_argument(
         "--grid",
         type=whole_number(2),
         metavar="N",
         help="of kde: evaluate at a grid of N nodes per feature",
+    )
+    parser.add_argument(
+        "--centers",
+        type=whole_number(1),
+        metavar="N",
+        help="of ridge: number of centres (default: 500)",
     )
     parser.add_argument(
         "--against",
@@ -91,6 +102,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.grid is not None and args.task != "kde":
         args.error("--grid is for kde")
+    if args.centers is not None and args.task != "ridge":
+        args.error("--centers is for ridge")
     # Refuse before the work what fails after it.
     check_targets(args.json, args.plot, force=args.force)
     if args.plot is not None:
@@ -119,8 +132,9 @@ def run(args: argparse.Namespace) -> int:
             "n_jobs": args.n_jobs,
             "seed": args.seed,
         }
-        if args.grid is not None:
-            parameters["grid"] = args.grid
+        for name in ("grid", "centers"):
+            if getattr(args, name) is not None:
+                parameters[name] = getattr(args, name)
         record = report.as_json(parameters, cases, methods, absent)
         write_file(args.json, [record], force=args.force)
     if args.plot is not None:

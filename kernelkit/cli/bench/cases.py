@@ -121,13 +121,18 @@ class Problem:
     judged: Array
     expected: Values
 
+    def test_error(self, values: Values) -> float | None:
+        """Measure how well the values predict, where they are predictions."""
+        return None
+
 
 @dataclass(frozen=True)
 class Case:
     """Time, memory and errors of a method on a problem.
 
-    A wrong answer has no speed: its seconds are None. Where `share` is less than 1,
-    only that share of the values was computed and the seconds are scaled up.
+    The extra memory is what the peak was above the memory in use before. A wrong answer
+    has no speed: its seconds are None. Where `share` is less than 1, only that share of
+    the values was computed and the seconds are scaled up.
     """
 
     task: str
@@ -139,6 +144,7 @@ class Case:
     cold_seconds: float | None
     warm_seconds: dict[str, Any] | None
     peak_rss_bytes: int | None
+    extra_rss_bytes: int | None
     share: float
     n_values: int
     n_judged: int
@@ -146,6 +152,7 @@ class Case:
     max_rel_error: float
     error: float
     tolerance: float
+    test_error: float | None
 
     @property
     def is_right(self) -> bool:
@@ -160,6 +167,7 @@ def run_case(method: Method, problem: Problem, *, repeat: int) -> Case:
     compiles what it needs. The peak is of the process, whatever else it holds.
     """
     _reset_peak()
+    before = _peak_rss_bytes()
     values, cold = _timed(method, problem)
     warm: list[float] = []
     while len(warm) < repeat and sum(warm) < _PATIENCE:
@@ -178,6 +186,7 @@ def run_case(method: Method, problem: Problem, *, repeat: int) -> Case:
         cold_seconds=cold,
         warm_seconds={"min": min(warm), "median": float(np.median(warm)), "all": warm},
         peak_rss_bytes=peak,
+        extra_rss_bytes=None if peak is None or before is None else peak - before,
         share=method.share(n, d),
         n_values=values.size,
         n_judged=problem.judged.size,
@@ -185,6 +194,7 @@ def run_case(method: Method, problem: Problem, *, repeat: int) -> Case:
         max_rel_error=_relative(errors, expected),
         error=MEASURES[method.error](errors, expected),
         tolerance=method.tolerance(problem),
+        test_error=problem.test_error(values),
     )
     if case.is_right:
         return case

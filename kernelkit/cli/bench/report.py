@@ -50,11 +50,6 @@ def as_text(
                     *(_ratio(rival, case) for rival in rivals),
                 ]
             )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = [
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    ]
     measure = "" if ours.error == "absolute" else f", {ours.error}"
     threads = f"{ours.threads} thread" + ("s" if ours.threads > 1 else "")
     notes = [
@@ -77,7 +72,43 @@ def as_text(
         for case in cases
         if not case.is_right
     ]
-    return "\n".join([title, "", *table, "", *notes, *wrong])
+    return "\n".join(
+        [title, "", *_aligned(lines), "", *_predictions(cases), *notes, *wrong]
+    )
+
+
+def _predictions(cases: Sequence[Case]) -> list[str]:
+    """List test errors and memory where the values are predictions."""
+    rated = [case for case in cases if case.test_error is not None]
+    if not rated:
+        return []
+    lines = [["n", "d", "method", "test error", "memory, MiB"]]
+    for case in rated:
+        memory = case.extra_rss_bytes
+        lines.append(
+            [
+                f"{case.n:,}",
+                f"{case.d}",
+                case.name,
+                f"{case.test_error:.4f}",
+                "-" if memory is None else f"{memory / 2**20:,.0f}",
+            ]
+        )
+    return [
+        *_aligned(lines),
+        "",
+        "test error: root mean square over the standard deviation of the target",
+        "memory: the highest beyond what was in use before",
+    ]
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Set the cells of a table to the right of their columns."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    ]
 
 
 def _seconds(case: Case) -> str:

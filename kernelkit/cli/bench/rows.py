@@ -10,15 +10,21 @@ from kernelkit.datasets import load_flights
 
 def sizes_of(args: Namespace) -> list[tuple[int, int]]:
     """List the sizes (n, d) of the problems; exits on wrong usage."""
-    ds = args.d or ([1, 2, 3, 4] if args.grid is None else [2])
-    if args.n is None and max(ds) > 4:
-        args.error("the flights have 4 features; --n draws rows with any number")
+    if args.task == "ridge":
+        default, most = [3], 3  # one of the features is the target
+    else:
+        default, most = ([1, 2, 3, 4] if args.grid is None else [2]), 4
+    ds = args.d or default
+    if args.n is None and max(ds) > most:
+        args.error(f"the flights have {most} features; --n draws rows with any number")
     return [(n, d) for d in ds for n in args.n or [5_000, 50_000]]
 
 
 def data_name(args: Namespace) -> str:
     """Name the rows of the problems."""
-    return "flight records" if args.n is None else "standard normal"
+    if args.n is None:
+        return "flight records"
+    return "clusters" if args.task == "ridge" else "standard normal"
 
 
 def draw_rows(args: Namespace, n: int, d: int, rng: np.random.Generator) -> Values:
