@@ -274,10 +274,6 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         theta = self._solve(source, design, chosen, y - base)
         with np.errstate(over="ignore"):
             beta = space.pool.to_features(theta)
-        if not np.isfinite(beta).all():
-            raise ValueError(
-                "Coefficients overflow, as features are so small: rescale them."
-            )
         if self.fit_intercept:
             base, beta = base + beta[0], beta[1:]
         coef = np.zeros((len(space.center), *y.shape[1:]))
@@ -506,6 +502,11 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _keep(self, features: Any, coef: Array, center: Array, level: Array) -> None:
         """Store a function ``(features - center) @ coef + level``."""
+        if not np.isfinite(coef).all():
+            raise ValueError(
+                "Coefficients overflow: the features are too small, or the targets too "
+                "large. Rescale them."
+            )
         self.features_ = features
         self.coef_ = np.ascontiguousarray(coef.T)
         intercept = level - center @ coef

@@ -56,29 +56,29 @@ def solve(
     -------
     fit : Fit
     """
-    A = directions * np.sqrt(weights * christoffel)[:, None]
-    # A power of 2 as the unit of y: no square overflows or vanishes.
-    _, exponent = np.frexp(np.abs(y).max(axis=0))
-    y = np.ldexp(y, -exponent)
+    with np.errstate(invalid="ignore"):
+        squares = weights * christoffel
+    squares[np.isinf(christoffel)] = directions.shape[
+        1
+    ]  # of optimal weights, so far out
+    A = directions * np.sqrt(squares)[:, None]
     roots = np.sqrt(weights).reshape(-1, *[1] * (y.ndim - 1))
-    b = roots * y
-
     U, sizes, Vt = svd(A, full_matrices=False, check_finite=False)
     kept = sizes > max(A.shape) * np.finfo(np.float64).eps * sizes[0]
     U = U[:, kept]
-    along = U.T @ b
-    theta = Vt[kept].T @ (along.T / sizes[kept]).T
-    free = 1.0 - np.square(U).sum(axis=1)
-    errors = (b - U @ along).T
-    without = np.full(errors.shape, np.inf)
-    np.divide(errors, free, out=without, where=free > _LEAST_FREE)
-    with np.errstate(divide="ignore", over="ignore"):
-        loo_error = np.ldexp(np.square(without).sum(axis=-1) / n_draws, 2 * exponent)
-        condition_number = float(sizes[0] / sizes[-1])
-    least = sizes[-1] if len(sizes) == A.shape[1] else 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        b = roots * y
+        along = U.T @ b
+        theta = Vt[kept].T @ (along.T / sizes[kept]).T
+        errors = (b - U @ along).T
+        free = 1.0 - np.square(U).sum(axis=1)
+        without = np.full(errors.shape, np.inf)
+        np.divide(errors, free, out=without, where=free > _LEAST_FREE)
+        loo_error = np.square(without).sum(axis=-1) / n_draws
+    is_full = kept.sum() == A.shape[1]
     return Fit(
-        np.ldexp(theta, exponent),
-        float(least**2 / n_draws),
-        condition_number,
-        loo_error,
+        theta,
+        lambda_min=float(sizes[-1] ** 2 / n_draws) if is_full else 0.0,
+        condition_number=float(sizes[0] / sizes[-1]) if is_full else np.inf,
+        loo_error=loo_error,
     )

@@ -250,6 +250,22 @@ class TestRecovery:
         assert fit.lambda_min > 1e-6
         np.testing.assert_allclose(fit.theta, theta, rtol=1e-9)
 
+    def test_a_point_where_functions_overflow(self):
+        """Seen red with infinity times a weight of zero."""
+        rng = np.random.default_rng(0)
+        rows = rng.standard_normal((20, 3))
+        rows /= np.linalg.norm(rows, axis=1)[:, None]
+        christoffel = np.where(np.arange(20) == 4, np.inf, 2.0)
+        y = rng.standard_normal(20)
+
+        fit = solve(rows, christoffel, 3.0 / christoffel, 20, y)
+
+        A = np.sqrt(3.0) * rows
+        expected, *_ = np.linalg.lstsq(A, y * np.sqrt(3.0 / christoffel))
+        np.testing.assert_allclose(fit.theta, expected)
+        values = np.linalg.eigvalsh(A.T @ A / 20)
+        assert fit.lambda_min == pytest.approx(values[0])
+
     @pytest.mark.parametrize("method", ["iid", "dpp_repeat", "dpp"])
     def test_optimal_weights_have_a_constant_trace(self, method):
         source, rng = legendre(8), np.random.default_rng(0)

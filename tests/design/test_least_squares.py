@@ -241,10 +241,11 @@ class TestFit:
 
     def test_measures_of_stability(self):
         """Seen red with the sum over rows for the mean over draws."""
-        regressor = model().fit(X, Y, WEIGHTS)
+        regressor = model(count="draws").fit(X[:15], Y[:15], WEIGHTS[:15])
 
-        design, masses = regressor.design_, WEIGHTS / WEIGHTS.sum()
-        F = np.column_stack([np.ones(300), X])
+        design, masses = regressor.design_, WEIGHTS[:15] / WEIGHTS[:15].sum()
+        assert design.n_draws > design.n_labels
+        F = np.column_stack([np.ones(15), X[:15]])
         R = np.linalg.qr(np.sqrt(masses)[:, None] * F, mode="r")
         phi = F[design.indices] @ np.linalg.inv(R)
         G = phi.T @ (design.weights[:, None] * phi) / design.n_draws
@@ -283,7 +284,6 @@ class TestFit:
         assert regressor.loo_error_ == np.inf
 
     def test_targets_of_any_size(self):
-        """Seen red with squares of plain targets."""
         sizes = 2.0 ** np.array([0, 900, -900])
 
         regressor = model().fit(X, Y[:, None] * sizes)
@@ -292,6 +292,20 @@ class TestFit:
         np.testing.assert_array_equal(coef, np.tile(coef[0], (3, 1)))
         loo_error = model().fit(X, Y).loo_error_
         assert regressor.loo_error_.tolist() == pytest.approx([loo_error, np.inf, 0.0])
+
+    @pytest.mark.parametrize(("size", "y"), [(5e-324, 1.0), (1e-20, 1e300)])
+    def test_coefficients_that_overflow_are_refused(self, size, y):
+        """Seen red without the check: infinity, and predictions of NaN."""
+        steps = np.arange(20.0)
+
+        with pytest.raises(ValueError, match="Rescale"):
+            model().fit(size * steps[:, None], y * (steps % 3))
+
+    def test_predictions_that_overflow_are_refused(self):
+        regressor = model().fit(X, 1e200 * Y)
+
+        with pytest.raises(ValueError, match="overflow so far from the training rows"):
+            regressor.predict(1e200 * X)
 
     def test_constant_target(self):
         """Seen red without subtracting a target first."""
@@ -303,7 +317,7 @@ class TestFit:
     def test_far_from_zero(self):
         """Seen red without centring the features first."""
         far = 1e8 + 1e-4 * np.arange(200.0)[:, None]
-        y = 1e8 + np.arange(200.0) % 7
+        y = 1e8 + np.arange(200.0) + np.arange(200.0) % 7
 
         steps = far - far[0]  # exact
         expected = model(n_samples=None).fit(steps, y - 1e8).predict(steps)
@@ -617,7 +631,7 @@ class TestFunctions:
         """Points as far out as 15: weights and fit stay finite."""
         basis = HermiteBasis(100, loc=[0.0], scale=[1.0])
 
-        regressor = model(n_samples=400, delta=None).fit_function(
+        regressor = model(n_samples=250, delta=None).fit_function(
             lambda points: np.cos(points[:, 0]), basis
         )
 
