@@ -58,9 +58,7 @@ def solve(
     """
     with np.errstate(invalid="ignore"):
         squares = weights * christoffel
-    squares[np.isinf(christoffel)] = directions.shape[
-        1
-    ]  # of optimal weights, so far out
+    squares[np.isinf(christoffel)] = directions.shape[1]  # what optimal weights give
     A = directions * np.sqrt(squares)[:, None]
     roots = np.sqrt(weights).reshape(-1, *[1] * (y.ndim - 1))
     U, sizes, Vt = svd(A, full_matrices=False, check_finite=False)
