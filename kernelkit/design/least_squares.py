@@ -289,6 +289,7 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         n_samples: int | str | None = None,
         *,
         measure: Any = None,
+        density: Any = None,
         vectorized: bool = True,
     ) -> Self:
         r"""Choose points of a domain, evaluate a function there and fit the values.
@@ -308,7 +309,10 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         measure : callable or None, default=None
             Needed for other bases: ``(n, rng) -> (n, d)`` draws n independent points of
             the law in whose mean square the error counts. A pool of such points, enough
-            for the basis, then stands in for the domain.
+            for the basis, then stands in for the domain. None is the law of the basis.
+        density : callable or None, default=None
+            Changes that law: ``(n, d) -> (n,)``, nonnegative, in any scale, is the
+            density of the new one with respect to it.
         vectorized : bool, default=True
             False calls `f` with one point at a time, of shape (d,), on `n_jobs`
             threads.
@@ -326,13 +330,16 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         n_samples = self.n_samples if n_samples is None else n_samples
         rng = check.rng(self.random_state)
         basis = self.features if basis is None else basis
-        if hasattr(basis, "fit_domain"):
+        knows_law = hasattr(basis, "fit_domain") and measure is None
+        if knows_law:
             basis = basis if _is_fitted(basis) else clone(basis).fit_domain()
+            measure = basis.domain.draw
+        if knows_law and density is None:
             source: Source = BasisSource(basis)
             design = self._draw(source, n_samples, rng)
             places = points = _places(design)
         else:
-            basis, points, pool = self._sample_domain(basis, measure, rng)
+            basis, points, pool = self._sample_domain(basis, measure, density, rng)
             source = PoolSource(pool)
             design = self._draw(source, n_samples, rng)
             places = _places(design)
@@ -409,7 +416,7 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return _Space(pool, center, varying)
 
     def _sample_domain(
-        self, basis: Any, measure: Any, rng: np.random.Generator
+        self, basis: Any, measure: Any, density: Any, rng: np.random.Generator
     ) -> tuple[Any, Array, OrthonormalPool]:
         """Sample points of a domain on which the features can be made orthonormal."""
         if not callable(measure):
@@ -421,7 +428,7 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if not _is_fitted(basis):
             basis = _seeded(basis, rng).fit(measure(_N_TO_FIT, rng))
         points, pool = sample_pool(
-            lambda points: _transform(basis, points), measure, rng=rng
+            lambda points: _transform(basis, points), measure, density, rng=rng
         )
         return basis, points, pool
 

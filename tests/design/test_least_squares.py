@@ -179,7 +179,7 @@ class TestSelection:
         assert np.isfinite(regressor.predict(X)).all()
 
     def test_columns_of_any_unit_give_the_same_rows(self):
-        """Seen red with centring by the first row alone in float32."""
+        """Seen red with the centre rounded to float32."""
         scales, shifts = [1e-150, 1e3, 1e140], [0.0, -1e5, 0.0]
 
         moved = model().fit(X * scales + shifts, Y)
@@ -206,6 +206,17 @@ class TestFit:
         np.testing.assert_allclose(got.coef_, peer.coef_, rtol=1e-9)
         np.testing.assert_allclose(got.intercept_, peer.intercept_, rtol=1e-9)
         np.testing.assert_allclose(got.predict(X), peer.predict(X), rtol=1e-9)
+
+    @pytest.mark.parametrize("sampling", ["dpp_repeat", "iid", "uniform"])
+    def test_a_design_of_all_rows_is_linear_regression(self, sampling):
+        """Seen red with the weights of the draws."""
+        few, y, weights = X[:12], Y[:12], WEIGHTS[:12]
+
+        got = model(sampling=sampling, n_samples=12).fit(few, y, weights)
+
+        peer = LinearRegression().fit(few, y, weights)
+        np.testing.assert_allclose(got.predict(X), peer.predict(X), rtol=1e-9)
+        assert got.lambda_min_ == pytest.approx(1.0)
 
     def test_it_is_weighted_least_squares_on_the_rows(self):
         """Seen red with the weights of the design left out."""
@@ -674,6 +685,24 @@ class TestFunctions:
         points = regressor.design_.points
         assert (points[:, 0] <= points[:, 1]).all()
         assert regressor.design_.indices is None
+
+    def test_a_density_changes_the_law(self):
+        """Seen red with the density left out."""
+        regressor = model(n_samples=100).fit_function(
+            cubic, PLANE, density=lambda points: np.where(points[:, 0] < 1.0, 9.0, 0.0)
+        )
+
+        assert (regressor.design_.points[:, 0] < 1.0).all()
+        np.testing.assert_allclose(regressor.predict(QUERIES), cubic(QUERIES))
+
+    def test_a_measure_replaces_the_law_of_a_basis(self):
+        regressor = model().fit_function(
+            cubic,
+            PLANE,
+            measure=lambda n, rng: rng.uniform([0.0, 4.0], [2.0, 5.0], (n, 2)),
+        )
+
+        assert (regressor.design_.points[:, 1] >= 4.0).all()
 
     def test_kernel_approximation_on_a_measure(self):
         basis = OrthonormalBasis(Nystroem(gamma=1.0, n_components=25))
