@@ -2,7 +2,14 @@
 
 from kernelkit.plotting.alpha_path import AlphaPathDisplay
 from kernelkit.plotting.density import DensityDisplay
+from kernelkit.plotting.design import DesignDisplay
 from kernelkit.plotting.ecdf import ECDFDisplay
 from kernelkit.plotting.leverage import LeverageDisplay
 
-__all__ = ["AlphaPathDisplay", "DensityDisplay", "ECDFDisplay", "LeverageDisplay"]
+__all__ = [
+    "AlphaPathDisplay",
+    "DensityDisplay",
+    "DesignDisplay",
+    "ECDFDisplay",
+    "LeverageDisplay",
+]
