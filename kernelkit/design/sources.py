@@ -107,13 +107,14 @@ def chain_dpp(
     """
     m = Q.shape[1]
     n_chosen = len(chosen)
+    columns = basis.T.copy()
     least = LEAST_NEW * leverage
     residual = leverage - np.square(Q @ basis[:n_chosen].T).sum(axis=1)
     chosen = np.append(chosen, np.empty(m - n_chosen, chosen.dtype))
     for t, uniform in enumerate(rng.random(m - n_chosen), start=n_chosen):
         residual[residual <= least] = 0.0
         chosen[t] = invert(np.cumsum(residual), uniform)
-        project_out(Q[chosen[t]], basis, t)
+        project_out(Q[chosen[t]], basis, columns, t)
         residual -= np.square(Q @ basis[t])
     return chosen
 
