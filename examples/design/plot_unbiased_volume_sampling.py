@@ -3,7 +3,7 @@ Unbiased estimates from few labels
 ==================================
 
 Three hundred laboratories label 6 of 200 rows each and fit a cubic. If they draw rows
-by volume-rescaled sampling, "gvs", the fit to all rows is the expectation of their fits,
+by volume-rescaled sampling, "gvs", their fits are on average the fit to all rows,
 whatever the labels are. The mean of fits to uniform draws stays off however many there
 are. The first 60 fits are grey.
 """
