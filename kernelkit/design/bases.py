@@ -90,7 +90,7 @@ class _ProductBasis(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        phi : ndarray of shape (n_queries, n_components_)
+        phi : ndarray of shape (n_queries, n_components)
             Values, orthonormal with respect to the law on the domain.
 
         Raises
@@ -116,7 +116,7 @@ class _ProductBasis(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        directions : ndarray of shape (n_queries, n_components_)
+        directions : ndarray of shape (n_queries, n_components)
             :math:`\varphi(x) / |\varphi(x)|`; zero where all functions are.
         log_squares : ndarray of shape (n_queries,)
             :math:`\log |\varphi(x)|^2`, finite even where `transform` overflows.
@@ -311,7 +311,7 @@ class LegendreBasis(_IntervalBasis):
 
     Attributes
     ----------
-    indices_ : ndarray of shape (n_components_, n_features)
+    indices_ : ndarray of shape (n_components, n_features)
         Degree of each function in each feature.
     n_components_ : int
         Number of functions.
@@ -372,7 +372,7 @@ class ChebyshevBasis(_IntervalBasis):
 
     Attributes
     ----------
-    indices_ : ndarray of shape (n_components_, n_features)
+    indices_ : ndarray of shape (n_components, n_features)
         Degree of each function in each feature.
     n_components_ : int
         Number of functions.
@@ -428,7 +428,7 @@ class FourierBasis(_IntervalBasis):
 
     Attributes
     ----------
-    indices_ : ndarray of shape (n_components_, n_features)
+    indices_ : ndarray of shape (n_components, n_features)
         Number of each function in each feature: 0 for the constant, 2 k - 1 for the
         cosine and 2 k for the sine of frequency k.
     n_components_ : int
@@ -514,7 +514,7 @@ class HermiteBasis(_ProductBasis):
 
     Attributes
     ----------
-    indices_ : ndarray of shape (n_components_, n_features)
+    indices_ : ndarray of shape (n_components, n_features)
         Degree of each function in each feature.
     n_components_ : int
         Number of functions.

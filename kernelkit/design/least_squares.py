@@ -51,9 +51,8 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ----------
     features : transformer or None, default=None
         Makes the features; cloned and fitted to `X`. None stands for `X` itself.
-    sampling : {"dpp_repeat", "dpp", "gvs", "volume", "iid", "uniform", "qr"}, \
-            default="dpp_repeat"
-        How rows are drawn, see `sample_design`.
+    sampling : str, default="dpp_repeat"
+        How rows are drawn: a method of `sample_design`.
     n_samples : int, "auto" or None, default="auto"
         How many rows; None takes all of them. With "auto", independent draws of m rows,
         of m features, are added until `lambda_min_` is at least ``1 - delta``.
@@ -111,7 +110,7 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         row alone determines a feature.
     n_features_in_ : int
         Number of features seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features seen by `fit`, if `X` has names that are all strings.
 
     Raises

@@ -121,7 +121,7 @@ class OrthonormalBasis(
 
         Returns
         -------
-        phi : ndarray of shape (n_queries, n_components_)
+        phi : ndarray of shape (n_queries, n_components)
         """
         check.is_fitted(self)
         return self.change_.evaluate(self._features(X, check.query_data(self, X)))

@@ -44,7 +44,7 @@ class Design:
 
     .. math:: G = \frac{1}{n} \sum_i w_i \varphi(x_i) \varphi(x_i)'.
 
-    Attributes
+    Parameters
     ----------
     indices : ndarray of shape (n_labels,) or None
         Different rows of a pool, in ascending order; None on a continuous domain.
