@@ -19,6 +19,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from kernelkit import _parallel
+from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.linalg import Centers, PairKernel
 
@@ -202,6 +203,7 @@ class Dictionary:
     def append(self, new: Draws) -> Self:
         """Add atoms; of the kernel matrix only the new rows are evaluated."""
         atoms, m = self.atoms.join(new), len(self)
+        check.memory(4 * 8 * len(atoms) ** 2, "allow fewer components")
         centers = self.kernel.centers(atoms.rows, atoms.ids)
         wide = new.rows.astype(np.float64, copy=False)
         K = np.empty((len(atoms), len(atoms)))

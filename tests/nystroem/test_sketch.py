@@ -51,7 +51,7 @@ class TestDropIn:
     """``from kernelkit import RidgeLeverageNystroem as Nystroem``."""
 
     def test_parameters_of_scikit_learn_have_their_names_and_places(self):
-        """Seen red with n_components first."""
+        """Seen red with a kernel that takes no place."""
         theirs = Nystroem("poly", degree=2, coef0=1.0, n_components=7, random_state=0)
 
         ours = RidgeLeverageNystroem("poly", **_without_kernel(theirs))
@@ -129,7 +129,6 @@ class TestStream:
     """One pass with a bounded memory."""
 
     def test_rows_are_looked_at_once(self):
-        """Seen red with views of the rows kept in the place of copies."""
         expected = model()
         sketch = model()
         for batch in np.split(X, 6):
@@ -189,7 +188,7 @@ class TestStream:
         )
 
     def test_refused_batches_change_nothing(self):
-        """Seen red with rows counted before they are checked."""
+        """Seen red with rows counted before they are checked, and no undoing."""
         sketch = model().partial_fit(X)
 
         with pytest.raises(ValueError, match="minimum of 1 is required"):
