@@ -144,7 +144,7 @@ def test_batches_are_a_fit_on_the_same_centres(labels):
 
 
 def test_refused_batches_change_nothing():
-    """Seen red with the classes set before the rows are checked."""
+    """Seen red without a look at the labels."""
     classifier = fed(model(), X[:300], NAMES[:300], 100, classes=["a", "b", "c"])
     before = vars(classifier).copy()
 
@@ -207,10 +207,10 @@ def test_one_class_is_refused():
 
 def test_targets_of_too_many_classes_are_refused():
     """Seen red without a look at the memory."""
-    y = np.arange(2 * 10**5) // 2
+    y = np.arange(6 * 10**5) // 2
 
     with pytest.raises(MemoryError, match="merge rare classes"):
-        model().fit(np.zeros((2 * 10**5, 1)), y)
+        model().fit(np.zeros((6 * 10**5, 1)), y)
 
 
 def test_far_from_the_rows_the_common_class_prevails():
