@@ -108,8 +108,16 @@ class Dictionary:
         return len(self.atoms)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be computed again."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Leave out what can be computed again, and half of the symmetric matrix."""
+        state = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**state, "K": self.K[np.tril_indices(len(self))]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        m = len(state["atoms"])
+        K = np.empty((m, m))
+        K[np.tril_indices(m)] = state["K"]
+        K.T[np.tril_indices(m)] = state["K"]
+        self.__dict__.update(state, K=K)
 
     @cached_property
     def centers(self) -> Centers:

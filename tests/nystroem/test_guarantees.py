@@ -13,11 +13,11 @@ from reference.nystroem import (
 )
 from sklearn.metrics.pairwise import rbf_kernel
 
+from kernelkit import RidgeLeverageNystroem, merge_sketches
 from kernelkit.datasets import make_clusters
 from kernelkit.linalg import as_kernel
 from kernelkit.nystroem import dictionary as dictionaries
 from kernelkit.nystroem.dictionary import Dictionary, Draws
-from kernelkit.nystroem.sketch import RidgeLeverageNystroem, merge_sketches
 
 GAMMA = 0.5
 KERNEL = as_kernel("rbf", gamma=GAMMA, n_features=3)
