@@ -273,6 +273,15 @@ def labels(estimator: BaseEstimator, y: Any) -> tuple[Array, Array]:
     return classes, codes
 
 
+def takes_new_rows(kernel: Any) -> None:
+    """Raise ValueError if a kernel cannot compare rows to come with earlier ones."""
+    if isinstance(kernel, str) and kernel == "precomputed":
+        raise ValueError(
+            "partial_fit compares rows with those of earlier batches, which "
+            "kernel='precomputed' cannot: use fit, or another kernel."
+        )
+
+
 def takes_sparse(kernel: Any) -> bool:
     """Tell whether sparse rows can be compared by a kernel without filling them."""
     return isinstance(kernel, str) and kernel in _SPARSE_KERNELS

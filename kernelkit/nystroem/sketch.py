@@ -257,11 +257,7 @@ class RidgeLeverageNystroem(
         -------
         self : RidgeLeverageNystroem
         """
-        if self._is_precomputed():
-            raise ValueError(
-                "partial_fit needs the kernel between new rows and components, which "
-                "kernel='precomputed' does not know: use fit."
-            )
+        check.takes_new_rows(self.kernel)
         self._add(X, sample_weight, reset=not hasattr(self, "components_"))
         return self
 

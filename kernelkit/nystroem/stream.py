@@ -142,11 +142,7 @@ def feed(estimator: Any, X: Any, y: Array, sample_weight: Any, alpha: Array) -> 
         Penalty.
     """
     stream: Stream | None = vars(estimator).get("_stream")
-    if isinstance(estimator.kernel, str) and estimator.kernel == "precomputed":
-        raise ValueError(
-            "partial_fit computes kernel values with rows to come, which "
-            "kernel='precomputed' does not have: use fit, or another kernel."
-        )
+    check.takes_new_rows(estimator.kernel)
     X = check.kernel_rows(
         estimator,
         X,

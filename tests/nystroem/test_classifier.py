@@ -171,7 +171,7 @@ def test_refused_batches_change_nothing():
         ({}, None, "first call of partial_fit needs classes"),
         ({}, [1], "one class"),
         ({"class_weight": "balanced"}, [0, 1], "needs all rows at once"),
-        ({"kernel": "precomputed"}, [0, 1], "partial_fit computes kernel values"),
+        ({"kernel": "precomputed"}, [0, 1], "partial_fit compares rows"),
     ],
 )
 def test_refused_streams(params, classes, words):

@@ -486,7 +486,7 @@ def test_a_kernel_that_is_not_definite_is_told():
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"kernel": "precomputed"}, "partial_fit computes kernel values"),
+        ({"kernel": "precomputed"}, "partial_fit compares rows"),
         ({"dictionary": "adaptive", "centers": "uniform"}, "leave centers='rls'"),
         ({"dictionary": "adaptive", "centers": X[:9]}, "leave centers='rls'"),
         ({"centers": [0, 1, 2]}, "row numbers"),
