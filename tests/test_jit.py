@@ -28,6 +28,7 @@ FEW_OF_PAIRS = {  # of estimators that compare pairs of rows, which have no othe
     "centers": ["uniform"],
     "solver": ["direct"],
     "dictionary": ["warmup"],
+    "scoring": [None],
 }
 PRECISIONS = {"kernelkit.linalg._jit_blocks": 2}  # float32 and float64
 OWN_ROWS = ("cdf", "survival", "score_samples", "loo_log_density", "loo_predict")
