@@ -15,7 +15,7 @@ from scipy import sparse
 
 from kernelkit import _parallel
 from kernelkit._validation import Array
-from kernelkit.linalg import Centers, PairKernel
+from kernelkit.linalg import Centers, PairKernel, row_tiles
 from kernelkit.nystroem.centers import choose_centers
 from kernelkit.nystroem.dictionary import Draws, Sketch, add_rows, complete, start
 from kernelkit.nystroem.solvers import Span, alpha_path, find_span, solve_direct
@@ -24,9 +24,10 @@ from kernelkit.nystroem.statistics import NormalEquations, accumulate
 _RIDGE = 3.0  # of the sketch, in units of alpha
 _OVERSAMPLING = 4.0  # of the sketch
 _FEWEST_ROWS, _MOST_ROWS = 256, 4096  # of a step after the warm-up
-_PROBED_ROWS = 256  # of a step, whose residuals tell how new its rows are
+_PROBED_ROWS = 1024  # of a step, whose residuals tell how new its rows are
 _LEAST_PIVOT = 1e-3  # of centres, down to which sums of kernel values will do
 _NOISE = 1000.0  # roundings of k(x, x), below which a residual is none
+_DEVIATIONS = 3.0  # standard errors of a mean residual that may be chance
 _NEW, _DRIFT = 2.0, 3.0  # novelties worth new centres, and a warning if there are none
 
 
@@ -197,13 +198,16 @@ def go_on(settings: Settings, learned: Learned, rows: Rows) -> Learned:
     """Take a step: see how new its rows are, change centres for them, sum over them."""
     residuals = _residuals(settings, learned.centers, learned.span, _probe(rows))
     novelty = float(residuals.mean()) / learned.usual
+    # A few rare rows are no drift: leave out what could be their chance.
+    doubt = _DEVIATIONS * float(residuals.std()) / len(residuals) ** 0.5
+    least = novelty - doubt / learned.usual
     if learned.sketch is not None:
         has_room = len(learned.centers) < settings.n_components
-        learned = _adapt(settings, learned, rows, change=novelty > _NEW or has_room)
+        learned = _adapt(settings, learned, rows, change=least > _NEW or has_room)
     return replace(
         include(settings, learned, rows),
         novelty=novelty,
-        has_drifted=learned.has_drifted or novelty > _DRIFT,
+        has_drifted=learned.has_drifted or least > _DRIFT,
     )
 
 
@@ -382,16 +386,18 @@ def _usual_residual(
     It is at least so large that residuals below are rounding, or that the penalty
     leaves nothing of what they would add to the fit.
     """
-    probed = _probe(rows)
-    residuals = _residuals(settings, centers, span, probed)
+    tiles = (rows.take(part) for part in row_tiles(len(rows), len(centers)))
+    residuals = np.concatenate(
+        [_residuals(settings, centers, span, tile) for tile in tiles]
+    )
     # Without a centre j, the others leave 1 / (K^-1)_jj of it.
     inverse = np.square(span.basis()).sum(axis=1)
     own = np.where(inverse > 0.0, 1.0 / np.where(inverse > 0.0, inverse, 1.0), 0.0)
     own_of = dict(zip(centers.ids.tolist(), own.tolist(), strict=True))
-    for i, number in enumerate(probed.ids.tolist()):
+    for i, number in enumerate(rows.ids.tolist()):
         residuals[i] = own_of.get(number, residuals[i])
-    sizes = settings.kernel.diag(probed.X, probed.ids)
-    rounding = _NOISE * np.finfo(probed.X.dtype).eps * float(np.abs(sizes).mean())
+    sizes = settings.kernel.diag(rows.X, rows.ids)
+    rounding = _NOISE * np.finfo(rows.X.dtype).eps * float(np.abs(sizes).mean())
     harmless = float(settings.alpha.min()) / float(rows.weights.sum())
     return max(float(residuals.mean()), rounding, harmless)
 
