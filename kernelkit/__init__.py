@@ -18,8 +18,8 @@ if _TYPE_CHECKING:  # what editors and type checkers see
     from kernelkit.density import select_bandwidth as select_bandwidth
     from kernelkit.nystroem import InkEstimate as InkEstimate
     from kernelkit.nystroem import NystroemRidge as NystroemRidge
-    from kernelkit.nystroem import NystroemRidgeCV as NystroemRidgeCV
     from kernelkit.nystroem import NystroemRidgeClassifier as NystroemRidgeClassifier
+    from kernelkit.nystroem import NystroemRidgeCV as NystroemRidgeCV
     from kernelkit.nystroem import RidgeLeverageNystroem as RidgeLeverageNystroem
     from kernelkit.nystroem import effective_dimension as effective_dimension
     from kernelkit.nystroem import (

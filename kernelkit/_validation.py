@@ -53,6 +53,7 @@ FLOAT_DTYPE = [Options(type, {np.float32, np.float64}), StrOptions(_FLOATS), Non
 
 _SPARSE_KERNELS = ("linear", "poly", "polynomial", "rbf", "sigmoid", "cosine")
 
+_HEAVIEST = 1e60  # weight that has powers
 _SARGAN_TERMS = 6  # beyond this, powers of far differences lose digits
 
 
@@ -258,7 +259,10 @@ def labels(estimator: BaseEstimator, y: Any) -> tuple[Array, Array]:
         The place of each row's label among the classes.
     """
     if y is None:
-        raise ValueError(f"{type(estimator).__name__} requires y to be passed.")
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
+        )
     _refuse_foreign(y)
     if sparse.issparse(y):
         raise TypeError("Sparse data was passed for y: use y.toarray().")
@@ -267,6 +271,15 @@ def labels(estimator: BaseEstimator, y: Any) -> tuple[Array, Array]:
     check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     return classes, codes
+
+
+def takes_new_rows(kernel: Any) -> None:
+    """Raise ValueError if a kernel cannot compare rows to come with earlier ones."""
+    if isinstance(kernel, str) and kernel == "precomputed":
+        raise ValueError(
+            "partial_fit compares rows with those of earlier batches, which "
+            "kernel='precomputed' cannot: use fit, or another kernel."
+        )
 
 
 def takes_sparse(kernel: Any) -> bool:
@@ -356,12 +369,28 @@ def is_drawn_by(display: type, estimator: BaseEstimator, kind: type) -> None:
 
 def sample_weight(sample_weight: Any, X: Array) -> Array | None:
     """Check row weights; None if all rows weigh the same."""
-    weights_ = weights(sample_weight, X)
-    return None if weights_ is None or (weights_ == weights_[0]).all() else weights_
+    weights = _weights(sample_weight, X)
+    return None if weights is None or (weights == weights[0]).all() else weights
 
 
 def weights(sample_weight: Any, X: Any) -> Array | None:
-    """Check row weights whose scale counts; None if there are none."""
+    """Check row weights whose scale counts; None if there are none.
+
+    Raises
+    ------
+    ValueError
+        Also if one exceeds 1e60, as their powers would overflow.
+    """
+    weights = _weights(sample_weight, X)
+    if weights is not None and weights.max() > _HEAVIEST:
+        raise ValueError(
+            f"sample_weight goes up to {weights.max():.3g}, whose powers overflow: "
+            "rescale the weights, and the penalty or ridge with them."
+        )
+    return weights
+
+
+def _weights(sample_weight: Any, X: Any) -> Array | None:
     if sample_weight is None:
         return None
     weights = _check_sample_weight(

@@ -5,6 +5,7 @@ but for those that are there.
 """
 
 import pickle
+import zipfile
 from pathlib import Path
 
 import cloudpickle
@@ -94,5 +95,7 @@ if __name__ == "__main__":
             model = fitted(new(Estimator))
             answers = outputs(model, QUERIES)
             skops.io.dump(
-                {"model": model, "queries": QUERIES, "outputs": answers}, file
+                {"model": model, "queries": QUERIES, "outputs": answers},
+                file,
+                compression=zipfile.ZIP_DEFLATED,
             )

@@ -19,6 +19,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from kernelkit import _parallel
+from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.linalg import Centers, PairKernel
 
@@ -107,8 +108,16 @@ class Dictionary:
         return len(self.atoms)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be computed again."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Leave out what can be computed again, and half of the symmetric matrix."""
+        state = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**state, "K": self.K[np.tril_indices(len(self))]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        m = len(state["atoms"])
+        K = np.empty((m, m))
+        K[np.tril_indices(m)] = state["K"]
+        K.T[np.tril_indices(m)] = state["K"]
+        self.__dict__.update(state, K=K)
 
     @cached_property
     def centers(self) -> Centers:
@@ -202,6 +211,7 @@ class Dictionary:
     def append(self, new: Draws) -> Self:
         """Add atoms; of the kernel matrix only the new rows are evaluated."""
         atoms, m = self.atoms.join(new), len(self)
+        check.memory(4 * 8 * len(atoms) ** 2, "allow fewer components")
         centers = self.kernel.centers(atoms.rows, atoms.ids)
         wide = new.rows.astype(np.float64, copy=False)
         K = np.empty((len(atoms), len(atoms)))

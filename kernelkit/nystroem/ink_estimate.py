@@ -234,11 +234,7 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ValueError
             If `kernel` is "precomputed": it takes all rows at once.
         """
-        if isinstance(self.kernel, str) and self.kernel == "precomputed":
-            raise ValueError(
-                "partial_fit needs rows, and kernel='precomputed' has the kernel "
-                "values of all of them at once: use fit."
-            )
+        check.takes_new_rows(self.kernel)
         if not hasattr(self, "_sketch"):
             return self.fit(X, sample_weight=sample_weight)
         X, weights = self._check(X, sample_weight, reset=False)

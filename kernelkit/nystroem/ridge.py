@@ -333,10 +333,10 @@ class Problem:
     kernel : PairKernel
     X : ndarray or csr_array of shape (n_samples, n_features)
     y : ndarray of shape (n_samples, n_outputs)
-        ``(targets - base) / unit``, at most 2 in size.
+        ``targets / unit - base``, at most 2 in size.
     weights : ndarray of shape (n_samples,) or None
     base, unit : ndarray of shape (n_outputs,)
-        The weighted mean with an intercept, otherwise 0, and a power of 2.
+        The weighted mean with an intercept, otherwise 0; and a power of 2.
     centers : Centers
     counts : ndarray of shape (m,)
         How much weight of rows each centre stands for.
@@ -408,7 +408,7 @@ class Problem:
         return white.centered() if self.fit_intercept else white
 
     def intercept(self, white: NormalEquations, beta: Array) -> Array:
-        """Solve for the constant of each output, in the unit of `y`."""
+        """Solve for the constant of each output, as a distance from `base`."""
         if not self.fit_intercept:
             return np.zeros(beta.shape[1])
         return (white.targets - white.columns @ beta) / white.weight
@@ -502,16 +502,17 @@ def pose(
             "kernel or other parameters of it."
         )
     y_2d = y.reshape(len(y), -1)
+    _, exponent = np.frexp(np.abs(y_2d).max(axis=0))
+    unit = np.ldexp(1.0, exponent)
+    y_2d = y_2d / unit
     base = np.zeros(y_2d.shape[1])
     if estimator.fit_intercept:
         base = np.average(y_2d, axis=0, weights=weights)
-        y_2d = y_2d - base
-    _, exponent = np.frexp(np.abs(y_2d).max(axis=0))
-    unit = np.ldexp(1.0, exponent)
+        y_2d -= base
     return Problem(
         kernel,
         X,
-        y_2d / unit,
+        y_2d,
         weights,
         base,
         unit,
@@ -528,7 +529,7 @@ def pose(
 def keep(estimator: Any, problem: Problem, white: NormalEquations, beta: Array) -> None:
     """Store the solution of a problem in an estimator."""
     coef = problem.span.coef(beta) * problem.unit
-    intercept = problem.base + problem.unit * problem.intercept(white, beta)
+    intercept = problem.unit * (problem.base + problem.intercept(white, beta))
     if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
         raise ValueError(
             "The kernel values or the weights are so large that sums of them overflow: "
@@ -609,7 +610,8 @@ def _find_centers(
         return kernel.centers(X[ids], ids), chosen.inclusion_proba
     if np.ndim(rule) == 1:
         ids = np.asarray(rule)
-        if ids.dtype.kind not in "iu" or not np.isin(ids, np.arange(X.shape[0])).all():
+        is_whole = ids.size > 0 and ids.dtype.kind in "iu"
+        if not (is_whole and np.isin(ids, np.arange(X.shape[0])).all()):
             raise ValueError(
                 "centers of one dimension are row numbers: whole numbers from 0 to "
                 f"{X.shape[0] - 1}. Got {rule!r} instead."
@@ -650,7 +652,7 @@ def _solve_direct(
     """Sum over the rows and solve the equations; return both."""
     white = problem.whiten(problem.sums())
     result = solve_direct(problem.centered(white), alpha)
-    if not result.has_converged:
+    if not result.has_converged and problem.basis_rows is None:
         white = problem.sums(over_basis=True)
         result = solve_direct(problem.centered(white), alpha)
     return white, result

@@ -187,7 +187,8 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
             Targets, finite numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             Nonnegative row weights, not all zero; None weighs every row 1. They count
-            as repetitions: for the GCV their sum is the number of rows.
+            as repetitions: for the GCV their sum is the number of rows. Where they mean
+            something else, give `scoring`.
 
         Returns
         -------
@@ -305,7 +306,8 @@ def _paths(
                 raise ValueError("A fold leaves no row with weight to fit: change cv.")
             white = problem.whiten(totals.pop(i), over_basis=again)
             solved.append((white, alpha_path(problem.centered(white))))
-        if all(path.noise <= least_alpha for _, path in solved):
+        is_exact = all(path.noise <= least_alpha for _, path in solved)
+        if is_exact or problem.basis_rows is not None:
             break
     return solved
 
@@ -347,5 +349,6 @@ def _predict(
         )
     values = values.reshape(len(problem.y), len(alphas), -1).transpose(1, 0, 2)
     intercepts = [problem.intercept(white, beta) for beta in betas]
-    values = problem.base + problem.unit * (values + np.array(intercepts)[:, None])
+    values = values + (problem.base + np.array(intercepts))[:, None]
+    values = problem.unit * values
     return values[:, :, 0] if problem.is_flat else values

@@ -257,11 +257,7 @@ class RidgeLeverageNystroem(
         -------
         self : RidgeLeverageNystroem
         """
-        if self._is_precomputed():
-            raise ValueError(
-                "partial_fit needs the kernel between new rows and components, which "
-                "kernel='precomputed' does not know: use fit."
-            )
+        check.takes_new_rows(self.kernel)
         self._add(X, sample_weight, reset=not hasattr(self, "components_"))
         return self
 
@@ -378,6 +374,10 @@ class RidgeLeverageNystroem(
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
+    @property
+    def _dictionary(self) -> Dictionary:
+        return self._sketch.dictionary if self._completed is None else self._completed
+
     def _is_precomputed(self) -> bool:
         return isinstance(self.kernel, str) and self.kernel == "precomputed"
 
@@ -429,36 +429,35 @@ class RidgeLeverageNystroem(
             max_atoms=self.n_components or self.max_components,
             n_reserve=2 * (self.n_components or 0),
         )
-        self._dictionary = self._sketch.dictionary
+        self._completed: Dictionary | None = None  # what is shown, if not the sketch's
 
     def _publish(self, sketch: Sketch, run: _parallel.Run) -> None:
         """Let the attributes tell what the sketch knows."""
         ridge = sketch.dictionary.ridge
-        before = self._sketch.dictionary.ridge
-        if not isinstance(self.ridge, str) and before <= self.ridge < ridge:
+        last_ridge = self._sketch.dictionary.ridge
+        if not isinstance(self.ridge, str) and last_ridge <= self.ridge < ridge:
             warn(
                 f"ridge={self.ridge} needs more than {sketch.max_atoms} components and "
                 f"was raised to {ridge:.3g}: allow more components or give a larger "
                 "ridge."
             )
-        dictionary = sketch.dictionary
+        before, self.n_samples_seen_ = self._dictionary, sketch.n_seen
         if self.n_components:
-            dictionary = dictionaries.complete(sketch, self.n_components, run=run)
-        is_new = dictionary is not self._dictionary
-        if not self._is_precomputed():  # whose rows are of no use any more
+            self._completed = dictionaries.complete(sketch, self.n_components, run=run)
+        if self._is_precomputed():  # rows are of no use any more
+            self._completed = (self._completed or sketch.dictionary).without_rows()
+        else:
             self._sketch = sketch
-        elif is_new:
-            dictionary = dictionary.without_rows()
-        self.n_samples_seen_ = sketch.n_seen
-        if is_new:
-            self._dictionary = dictionary
-            atoms = dictionary.atoms
-            self.components_ = atoms.ids if self._is_precomputed() else atoms.rows
-            self.component_indices_ = atoms.ids
-            self.inclusion_proba_ = atoms.inclusion
-            self.ridge_ = dictionary.ridge
-            self.effective_dimension_ = dictionary.effective_dimension
-            self.normalization_ = self._normalization(dictionary)
+        dictionary = self._dictionary
+        if dictionary is before:
+            return
+        atoms = dictionary.atoms
+        self.components_ = atoms.ids if self._is_precomputed() else atoms.rows
+        self.component_indices_ = atoms.ids
+        self.inclusion_proba_ = atoms.inclusion
+        self.ridge_ = dictionary.ridge
+        self.effective_dimension_ = dictionary.effective_dimension
+        self.normalization_ = self._normalization(dictionary)
 
     def _normalization(self, dictionary: Dictionary) -> Array:
         K, precision = dictionary.K, dictionary.atoms.rows.dtype

@@ -3,6 +3,7 @@
 The first step, the end of the warm-up, chooses centres and sums over its rows exactly.
 Each later one adds the sums over its rows, and with ``dictionary="adaptive"`` lets a
 sketch choose further centres. All values are new ones: no step changes the last one's.
+The caller limits BLAS to one thread.
 """
 
 from collections.abc import Iterable
@@ -11,11 +12,10 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import solve_triangular
 
 from kernelkit import _parallel
 from kernelkit._validation import Array
-from kernelkit.linalg import Centers, PairKernel
+from kernelkit.linalg import Centers, PairKernel, row_tiles
 from kernelkit.nystroem.centers import choose_centers
 from kernelkit.nystroem.dictionary import Draws, Sketch, add_rows, complete, start
 from kernelkit.nystroem.solvers import Span, alpha_path, find_span, solve_direct
@@ -24,9 +24,10 @@ from kernelkit.nystroem.statistics import NormalEquations, accumulate
 _RIDGE = 3.0  # of the sketch, in units of alpha
 _OVERSAMPLING = 4.0  # of the sketch
 _FEWEST_ROWS, _MOST_ROWS = 256, 4096  # of a step after the warm-up
-_PROBED_ROWS = 256  # of a step, whose residuals tell how new its rows are
+_PROBED_ROWS = 1024  # of a step, whose residuals tell how new its rows are
 _LEAST_PIVOT = 1e-3  # of centres, down to which sums of kernel values will do
 _NOISE = 1000.0  # roundings of k(x, x), below which a residual is none
+_DEVIATIONS = 3.0  # standard errors of a mean residual that may be chance
 _NEW, _DRIFT = 2.0, 3.0  # novelties worth new centres, and a warning if there are none
 
 
@@ -197,13 +198,16 @@ def go_on(settings: Settings, learned: Learned, rows: Rows) -> Learned:
     """Take a step: see how new its rows are, change centres for them, sum over them."""
     residuals = _residuals(settings, learned.centers, learned.span, _probe(rows))
     novelty = float(residuals.mean()) / learned.usual
+    # A few rare rows are no drift: leave out what could be their chance.
+    doubt = _DEVIATIONS * float(residuals.std()) / len(residuals) ** 0.5
+    least = novelty - doubt / learned.usual
     if learned.sketch is not None:
         has_room = len(learned.centers) < settings.n_components
-        learned = _adapt(settings, learned, rows, change=novelty > _NEW or has_room)
+        learned = _adapt(settings, learned, rows, change=least > _NEW or has_room)
     return replace(
         include(settings, learned, rows),
         novelty=novelty,
-        has_drifted=learned.has_drifted or novelty > _DRIFT,
+        has_drifted=learned.has_drifted or least > _DRIFT,
     )
 
 
@@ -224,15 +228,14 @@ def solve(settings: Settings, learned: Learned) -> tuple[Array, Array]:
     intercept : ndarray of shape (n_outputs,)
     """
     span, white = learned.span, learned.normal
-    with _parallel.one_blas_thread:
-        if learned.basis is None:
-            white = span.whiten(white)
-        target = white.centered() if settings.fit_intercept else white
-        if learned.n_projected:  # projected sums may be indefinite
-            beta = alpha_path(target).beta(settings.alpha)
-        else:
-            beta = solve_direct(target, settings.alpha).beta
-        coef = span.coef(beta)
+    if learned.basis is None:
+        white = span.whiten(white)
+    target = white.centered() if settings.fit_intercept else white
+    if learned.n_projected:  # projected sums may be indefinite
+        beta = alpha_path(target).beta(settings.alpha)
+    else:
+        beta = solve_direct(target, settings.alpha).beta
+    coef = span.coef(beta)
     intercept = np.zeros(beta.shape[1])
     if settings.fit_intercept:
         intercept = (white.targets - white.columns @ beta) / white.weight
@@ -257,9 +260,8 @@ def _adapt(
     if not change or not len(new):
         return learned
     kernel, centers = settings.kernel, learned.centers
-    with _parallel.one_blas_thread:
-        features = learned.span.project(kernel.block(new.rows, centers).T)
-        normal = learned.normal.extend(learned.span.coef(features))
+    features = learned.span.project(kernel.block(new.rows, centers).T)
+    normal = learned.normal.extend(learned.span.coef(features))
     centers = kernel.centers(
         _stack([centers.rows, new.rows]), np.concatenate([centers.ids, new.ids])
     )
@@ -309,8 +311,7 @@ def _begin_sketch(settings: Settings, rows: Rows) -> tuple[Sketch, Centers]:
         n_reserve=settings.n_components,
     )
     sketch = _watch(settings, empty, rows, n_before=0)
-    with _parallel.one_blas_thread:
-        centers = complete(sketch, settings.n_components).centers
+    centers = complete(sketch, settings.n_components).centers
     return replace(sketch, reserve=empty.reserve, n_reserve=0), centers
 
 
@@ -327,7 +328,7 @@ def _watch(settings: Settings, sketch: Sketch, rows: Rows, *, n_before: int) -> 
         return replace(draws, ids=ids)
 
     sketch = replace(sketch, n_seen=first)
-    with _parallel.one_blas_thread, _parallel.threads(settings.n_jobs) as run:
+    with _parallel.threads(settings.n_jobs) as run:
         sketch = add_rows(sketch, rows.X, rows.weights, rng, run=run)
     dictionary = sketch.dictionary
     return replace(
@@ -338,9 +339,8 @@ def _watch(settings: Settings, sketch: Sketch, rows: Rows, *, n_before: int) -> 
 
 
 def _span(settings: Settings, centers: Centers) -> Span:
-    with _parallel.one_blas_thread:
-        K_mm = settings.kernel.block(centers.rows, centers)
-        return find_span(K_mm, K_mm.dtype)
+    K_mm = settings.kernel.block(centers.rows, centers)
+    return find_span(K_mm, K_mm.dtype)
 
 
 def _sums(
@@ -373,10 +373,9 @@ def _probe(rows: Rows) -> Rows:
 
 def _residuals(settings: Settings, centers: Centers, span: Span, rows: Rows) -> Array:
     """Return of each row ``k(x, x)`` less what the centres span of it, >= 0."""
-    with _parallel.one_blas_thread:
-        features = span.project(settings.kernel.block(rows.X, centers).T)
-        whole = settings.kernel.diag(rows.X, rows.ids)
-        return np.maximum(whole - np.einsum("ij,ij->j", features, features), 0.0)
+    features = span.project(settings.kernel.block(rows.X, centers).T)
+    whole = settings.kernel.diag(rows.X, rows.ids)
+    return np.maximum(whole - np.einsum("ij,ij->j", features, features), 0.0)
 
 
 def _usual_residual(
@@ -387,17 +386,18 @@ def _usual_residual(
     It is at least so large that residuals below are rounding, or that the penalty
     leaves nothing of what they would add to the fit.
     """
-    probed = _probe(rows)
-    residuals = _residuals(settings, centers, span, probed)
+    tiles = (rows.take(part) for part in row_tiles(len(rows), len(centers)))
+    residuals = np.concatenate(
+        [_residuals(settings, centers, span, tile) for tile in tiles]
+    )
     # Without a centre j, the others leave 1 / (K^-1)_jj of it.
-    triangle, own = span.factor[: span.rank], np.zeros(len(centers))
-    inverse = solve_triangular(triangle, np.eye(span.rank), lower=True)
-    own[span.order[: span.rank]] = 1.0 / np.einsum("ij,ij->j", inverse, inverse)
+    inverse = np.square(span.basis()).sum(axis=1)
+    own = np.where(inverse > 0.0, 1.0 / np.where(inverse > 0.0, inverse, 1.0), 0.0)
     own_of = dict(zip(centers.ids.tolist(), own.tolist(), strict=True))
-    for i, number in enumerate(probed.ids.tolist()):
+    for i, number in enumerate(rows.ids.tolist()):
         residuals[i] = own_of.get(number, residuals[i])
-    sizes = settings.kernel.diag(probed.X, probed.ids)
-    rounding = _NOISE * np.finfo(probed.X.dtype).eps * float(np.abs(sizes).mean())
+    sizes = settings.kernel.diag(rows.X, rows.ids)
+    rounding = _NOISE * np.finfo(rows.X.dtype).eps * float(np.abs(sizes).mean())
     harmless = float(settings.alpha.min()) / float(rows.weights.sum())
     return max(float(residuals.mean()), rounding, harmless)
 

@@ -14,6 +14,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
+from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
@@ -77,10 +78,11 @@ class Stream:
             end = len(rows) if only_sums else missing
             step = join([*waiting, rows.take(slice(end))])
             rows, waiting = rows.take(slice(end, None)), ()
-            if learned is None:
-                learned = begin(self.settings, step)
-            else:
-                learned = go_on(self.settings, learned, step)
+            with _parallel.one_blas_thread:
+                if learned is None:
+                    learned = begin(self.settings, step)
+                else:
+                    learned = go_on(self.settings, learned, step)
         return Stream(self.settings, waiting, learned, self.n_seen + n)
 
     @cached_property
@@ -91,14 +93,15 @@ class Stream:
         centre.
         """
         settings, learned = self.settings, self.learned
-        if self.waiting:
-            rows = join(self.waiting)
-            if learned is None:
-                learned = begin(settings, rows)
-            else:
-                learned = include(settings, learned, rows)
-        assert learned is not None
-        coef, intercept = solve(settings, learned)
+        with _parallel.one_blas_thread:
+            if self.waiting:
+                rows = join(self.waiting)
+                if learned is None:
+                    learned = begin(settings, rows)
+                else:
+                    learned = include(settings, learned, rows)
+            assert learned is not None
+            coef, intercept = solve(settings, learned)
         return {
             "components_": learned.centers.rows,
             "component_indices_": learned.centers.ids,
@@ -139,11 +142,7 @@ def feed(estimator: Any, X: Any, y: Array, sample_weight: Any, alpha: Array) -> 
         Penalty.
     """
     stream: Stream | None = vars(estimator).get("_stream")
-    if isinstance(estimator.kernel, str) and estimator.kernel == "precomputed":
-        raise ValueError(
-            "partial_fit computes kernel values with rows to come, which "
-            "kernel='precomputed' does not have: use fit, or another kernel."
-        )
+    check.takes_new_rows(estimator.kernel)
     X = check.kernel_rows(
         estimator,
         X,

@@ -94,16 +94,30 @@ def _ridge_bounds(model, X, queries, weights, y):
     The span of the centres is cut at some share of the largest eigenvalue, which the
     penalty makes good as far as it is larger.
     """
-    X = np.asarray(X)
+    X, queries = _in_precision(model, X), _in_precision(model, queries)
     weights = np.ones(len(X)) if weights is None else weights
     K, alpha = _gaussian(X, X), vars(model).get("alpha_") or model.alpha
-    cut = 1e-4 if X.dtype in (np.float16, np.float32) else 1e-10
+    cut = 1e-4 if _is_narrow(model, X) else 1e-10
     error = 10.0 * cut * len(X) * (1.0 + weights.max() / alpha)
     if error > 0.1:
         return -np.inf, np.inf
     dual, intercept = kernel_ridge(K, y, alpha, weights, model.fit_intercept)
     values = _gaussian(queries, X) @ dual + intercept
     return values - error, values + error
+
+
+def _is_narrow(model, X):
+    """Tell whether a model computes kernels of rows in single precision."""
+    if model.dtype is not None:
+        return np.dtype(model.dtype) == np.float32
+    return np.asarray(X).dtype in (np.float16, np.float32)
+
+
+def _in_precision(model, rows):
+    """Round rows as a model does that was asked for single precision."""
+    if model.dtype is None or np.dtype(model.dtype) == np.float64:
+        return np.asarray(rows)
+    return np.asarray(rows, dtype=np.float32)
 
 
 def _ridge(model, X, queries, weights=None):
@@ -121,8 +135,9 @@ def _class(model, X, queries, weights=None):
 
 def _features(model, X, queries, weights=None):
     """Map queries by the components and their normalization, which have own tests."""
+    eps = 1e-5 if _is_narrow(model, queries) or _is_narrow(model, X) else 1e-13
+    queries = _in_precision(model, queries)
     values = _gaussian(queries, model.components_) @ model.normalization_.T
-    eps = 1e-5 if np.asarray(queries).dtype in (np.float16, np.float32) else 1e-13
     error = 10.0 * eps * np.abs(model.normalization_).sum(axis=1)
     return values - error, values + error
 
