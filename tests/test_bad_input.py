@@ -21,6 +21,7 @@ import scipy
 import sklearn
 from discovery import (
     ESTIMATORS,
+    WEIGHTED,
     assert_same_bits,
     labels,
     new,
@@ -41,6 +42,7 @@ NEEDS_SCIPY = pytest.mark.skipif(
     NumpyVersion(scipy.__version__) < "1.14.0",
     reason="scikit-learn dispatches to other libraries from SciPy 1.14 on",
 )
+pytestmark = pytest.mark.filterwarnings("ignore:The features have rank:UserWarning")
 each_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
 
 
@@ -260,7 +262,7 @@ def test_method_refuses(Estimator, method, row, record_property):
 
 
 @pytest.mark.parametrize("row", REFUSED_WEIGHTS)
-@each_estimator
+@pytest.mark.parametrize("Estimator", WEIGHTED)
 def test_fit_refuses_weights(Estimator, row, record_property):
     """Seen red without the check for negative, masked or too large weights."""
     record_property("campaign", f"bad input to {Estimator.__name__}")

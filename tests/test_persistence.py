@@ -13,7 +13,7 @@ import joblib
 import numpy as np
 import pytest
 import skops.io
-from discovery import ESTIMATORS, assert_same_bits, labels, new, outputs
+from discovery import ESTIMATORS, assert_same_bits, fit, new, outputs
 from sklearn.base import clone
 
 import kernelkit
@@ -54,7 +54,7 @@ WAYS = {
 
 
 def fitted(estimator):
-    return estimator.fit(X, labels(X), sample_weight=WEIGHTS)
+    return fit(estimator, X, WEIGHTS)
 
 
 @pytest.mark.parametrize("Estimator", ESTIMATORS)

@@ -71,6 +71,7 @@ PEERS = {
     "scikit-learn": {
         "KernelDensity": "sklearn.neighbors",
         "KernelRidge": "sklearn.kernel_ridge",
+        "LinearRegression": "sklearn.linear_model",
         "Nystroem": "sklearn.kernel_approximation",
     },
     "KDEpy": {"FFTKDE": "KDEpy"},
