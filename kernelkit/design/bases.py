@@ -5,7 +5,12 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    clone,
+)
 
 from kernelkit import _validation as check
 from kernelkit._validation import Array
@@ -79,6 +84,23 @@ class _ProductBasis(TransformerMixin, BaseEstimator):
             del self.feature_names_in_
         self._build(self.n_features_in_, None)
         return self
+
+    def on_known_domain(self) -> Self:
+        """Fit a clone to the domain that the parameters or earlier rows tell.
+
+        Returns
+        -------
+        basis : object
+            Without names of features. What the parameters leave to rows is as learned.
+        """
+        basis = clone(self)
+        if not hasattr(self, "n_features_in_"):
+            return basis.fit_domain()
+        learned = self._learned().items()
+        basis.set_params(
+            **{k: v for k, v in learned if isinstance(getattr(self, k), str)}
+        )
+        return basis.fit_domain(self.n_features_in_)
 
     def transform(self, X: Any) -> Array:
         """Evaluate the functions.
@@ -225,6 +247,10 @@ class _ProductBasis(TransformerMixin, BaseEstimator):
     def _learn_domain(self, n_features: int, X: Array | None) -> Box | Normal: ...
 
     @abstractmethod
+    def _learned(self) -> dict[str, Array]:
+        """Give the parameters of the domain."""
+
+    @abstractmethod
     def _n_features_of_domain(self) -> int | None: ...
 
 
@@ -271,6 +297,9 @@ class _IntervalBasis(_ProductBasis):
             margin = np.where(low == high, np.maximum(0.5, 0.5 * np.abs(low)), 0.0)
             low, high = low - margin, high + margin
         return Box(self._law, low, high)
+
+    def _learned(self) -> dict[str, Array]:
+        return {"bounds": self._domain.bounds}
 
     def _inside(self, X: Array) -> Array:
         low, high = self._domain.bounds.T
@@ -568,6 +597,9 @@ class HermiteBasis(_ProductBasis):
                 return len(value)
         return None
 
+    def _learned(self) -> dict[str, Array]:
+        return {"loc": self._domain.loc, "scale": self._domain.scale}
+
     def _learn_domain(self, n_features: int, X: Array | None) -> Normal:
         owner = type(self).__name__
         if X is None:
@@ -613,10 +645,10 @@ def _deviations(X: Array, loc: Array) -> Array:
 
 
 def _whole_number(owner: str, name: str, value: int) -> int:
-    if value < 0:
+    if not 0 <= value < _TOO_HIGH:
         raise ValueError(
-            f"The {name!r} parameter of {owner} must be a whole number >= 0. Got "
-            f"{value!r} instead."
+            f"The {name!r} parameter of {owner} must be a whole number >= 0 and < "
+            f"{_TOO_HIGH}. Got {value!r} instead."
         )
     return int(value)
 

@@ -62,6 +62,10 @@ class BasisSource:
         with np.errstate(over="ignore"):
             return directions, np.exp(log_christoffel)
 
+    def log_rows(self, points: Array) -> tuple[Array, Array]:
+        """Evaluate phi / |phi| and log k, which does not overflow."""
+        return self.basis.directions(points)
+
     def density(self, points: Array) -> Array:
         """Evaluate the density of the law with respect to itself."""
         return np.ones(len(points))
@@ -79,6 +83,8 @@ def sample_pool(
     Any features and any density will do. One half of the points makes the features
     orthonormal, the other half, which had no part in that, tells whether they are so:
     their number doubles until the eigenvalues of its Gram matrix lie in [0.8, 1.25].
+    It also doubles while features seem to depend linearly on others: some of them may
+    differ in places that are seldom drawn.
 
     Parameters
     ----------
@@ -101,28 +107,37 @@ def sample_pool(
     -----
     ConvergenceWarning
         If the halves still differ at the largest number of points.
+    UserWarning
+        If features depend linearly on others on all of these points.
     """
     points = draw(2 * _FEWEST_POINTS, rng)
     F, masses = evaluate(points), _masses(density, points)
     while True:
-        low, high = _compare_halves(F, masses)
-        if _ALIKE[0] <= low and high <= _ALIKE[1]:
-            break
-        if len(points) >= 2 * _MOST_POINTS:
-            warn(
-                f"{len(points)} points do not stand in for the measure: functions that "
-                f"are orthonormal on one half of them have squared norms from "
-                f"{low:.3g} to {high:.3g} on the other. Use fewer features, or draw "
-                "from a law that favours where they are large.",
-                ConvergenceWarning,
-            )
+        low, high, rank = _compare_halves(F, masses)
+        is_alike = _ALIKE[0] <= low and high <= _ALIKE[1]
+        is_last = len(points) >= 2 * _MOST_POINTS
+        if is_last or (is_alike and rank == F.shape[1]):
             break
         check.memory(8 * 6 * F.size, "use fewer features")
         more = draw(len(points), rng)
         points = np.concatenate([points, more])
         F = np.concatenate([F, evaluate(more)])
         masses = np.concatenate([masses, _masses(density, more)])
-    return points, orthonormalize(F, masses)
+    if not masses.any():
+        raise ValueError(
+            f"The density is zero at all of {len(points)} points: draw them where it "
+            "is not."
+        )
+    pool = orthonormalize(F, masses)
+    if not is_alike or rank < pool.rank:
+        warn(
+            f"{len(points)} points do not stand in for the measure: functions that "
+            f"are orthonormal on one half of them, {rank} of {pool.rank}, have squared "
+            f"norms from {low:.3g} to {high:.3g} on the other. Use fewer features, or "
+            "draw from a law that favours where they are large.",
+            ConvergenceWarning,
+        )
+    return points, pool
 
 
 def _masses(density: Evaluate | None, points: Array) -> Array:
@@ -142,23 +157,22 @@ def _masses(density: Evaluate | None, points: Array) -> Array:
             f"A density is nonnegative and finite. Got {masses[i]} at "
             f"{points[i].tolist()}."
         )
-    if not masses.any():
-        raise ValueError(
-            f"The density is zero at all of {len(points)} points: draw them where it "
-            "is not."
-        )
     return masses
 
 
-def _compare_halves(F: Array, masses: Array) -> tuple[float, float]:
+def _compare_halves(F: Array, masses: Array) -> tuple[float, float, int]:
     """Make features orthonormal on every other row and measure them on the others.
 
-    Returns the least and the greatest eigenvalue of their Gram matrix there.
+    Returns the least and the greatest eigenvalue of their Gram matrix there, and the
+    number of functions.
     """
     train, test = masses[::2], masses[1::2]
-    if len(F) < 8 * F.shape[1] or not (train.any() and test.any()):
-        return 0.0, np.inf
-    phi = orthonormalize(F[::2], train).change.evaluate(F[1::2])
+    is_enough = len(F) >= 8 * F.shape[1] and train.any() and test.any()
+    if not (is_enough and F[::2][train > 0.0].any()):
+        return 0.0, np.inf, 0
+    change = orthonormalize(F[::2], train, tells=False).change
+    phi = change.evaluate(F[1::2])
+    test = test / test.max()  # whose sum may overflow
     gram = (phi * (test / test.sum())[:, None]).T @ phi
     values = np.linalg.eigvalsh(gram)
-    return float(values[0]), float(values[-1])
+    return float(values[0]), float(values[-1]), len(change.kept)

@@ -1,6 +1,6 @@
 """Which products of univariate functions a basis holds."""
 
-from collections import Counter
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +16,7 @@ KINDS: dict[str, Left] = {
     "hyperbolic": lambda left, used: (left + 1) // (used + 1) - 1,
     "tensor": lambda left, used: left,
 }
+_COUNTLESS = 10**30
 
 
 def index_set(kind: str, n_features: int, degree: int) -> Array:
@@ -42,11 +43,11 @@ def index_set(kind: str, n_features: int, degree: int) -> Array:
         If there are too many.
     """
     left_after = KINDS[kind]
-    n_indices = _count(left_after, n_features, degree)
+    n_indices = min(_COUNTS[kind](n_features, degree), _COUNTLESS)
     check.memory(
         16 * n_indices * n_features,
         f"the {kind!r} index set of degree {degree} in {n_features} features has "
-        f"{n_indices:.3g} members, lower the degree",
+        f"{n_indices:.3g} members or more, lower the degree",
     )
     indices = np.zeros((1, 0), dtype=np.int64)
     left = np.array([degree])
@@ -64,14 +65,33 @@ def in_order(indices: Array) -> Array:
     return indices[np.lexsort((*-indices.T[::-1], indices.sum(axis=1)))]
 
 
-def _count(left_after: Left, n_features: int, degree: int) -> int:
-    """Count multi-indices without listing them."""
-    counts = Counter({degree: 1})
-    for _ in range(n_features):
-        longer: Counter[int] = Counter()
-        for left, n_indices in counts.items():
-            all_left = left_after(np.full(left + 1, left), np.arange(left + 1))
-            for rest in all_left.tolist():
-                longer[rest] += n_indices
-        counts = longer
-    return counts.total()
+def _count_total(n_features: int, degree: int) -> int:
+    return math.comb(n_features + degree, n_features)
+
+
+def _count_tensor(n_features: int, degree: int) -> int:
+    too_many = n_features * math.log(degree + 1) > math.log(_COUNTLESS)
+    return _COUNTLESS if too_many else (degree + 1) ** n_features
+
+
+def _count_hyperbolic(n_features: int, degree: int) -> int:
+    """Count products up to ``degree + 1``, by how many of their factors exceed 1."""
+    n_indices = 0
+    products = np.arange(degree + 2) == 1
+    ways = products.astype(np.int64)  # for each product, from so many factors
+    for n_factors in range(n_features + 1):
+        if not ways.any():
+            break
+        n_indices += math.comb(n_features, n_factors) * int(ways.sum())
+        longer = np.zeros_like(ways)
+        for factor in range(2, degree + 2):
+            longer[factor::factor] += ways[1 : (degree + 1) // factor + 1]
+        ways = longer
+    return n_indices
+
+
+_COUNTS = {
+    "total": _count_total,
+    "hyperbolic": _count_hyperbolic,
+    "tensor": _count_tensor,
+}

@@ -1,17 +1,20 @@
 """Least squares from few labels: choose the rows first, then fit."""
 
+import copy
 import hashlib
 import pickle
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import _safe_indexing, check_array, check_consistent_length
+from sklearn.utils._param_validation import Interval
 
 from kernelkit import _parallel
 from kernelkit import _validation as check
@@ -28,6 +31,7 @@ from kernelkit.design.samplers import (
 from kernelkit.design.solve import solve
 from kernelkit.design.sources import PoolSource, Source
 
+_ROWS, _LAW, _SAMPLE = "rows", "law", "sample"  # what points were drawn from
 _N_TO_FIT = 1000  # points of a domain to which a transformer is fitted
 
 
@@ -50,7 +54,8 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Parameters
     ----------
     features : transformer or None, default=None
-        Makes the features; cloned and fitted to `X`. None stands for `X` itself.
+        Makes the features; cloned and fitted to the rows of `X` that have weight. None
+        stands for `X` itself.
     sampling : str, default="dpp_repeat"
         How rows are drawn: a method of `sample_design`.
     n_samples : int, "auto" or None, default="auto"
@@ -67,8 +72,9 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
     reduce_method : {"auto", "a_optimal", "d_optimal"}, default="auto"
         Remove rows one by one or add them one by one; "auto" adds for fewer than 1.1 m.
     zeta : float, default=0.0
-        Share of the draws that follow the distribution of the rows instead of their
-        leverage, in [0, 1): it bounds the weights by 1 / zeta.
+        For "mixture" and "gvs": share of the independent draws that follow the
+        distribution of the rows instead of their leverage, in [0, 1]. It bounds the
+        weights by 1 / zeta.
     fit_intercept : bool, default=True
         Whether a constant joins the features.
     count : {"labels", "draws"}, default="labels"
@@ -78,10 +84,10 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         How many designs are drawn at most for the sake of `delta`.
     rank_tol : float or None, default=None
         A feature is dropped if no more than this share of its norm is independent of
-        the others; None for rounding errors.
+        the others, in [0, 1); None for rounding errors.
     n_jobs : int or None, default=None
-        Number of threads that `fit_function` evaluates a function on. Does not change
-        a bit of the result.
+        Number of threads that blocks are drawn on, and that `fit_function` evaluates a
+        function on one point at a time. Does not change a bit of the result.
     random_state : int, Generator, RandomState or None, default=None
         Source of the draws. With an int, `select` and `fit` draw the same rows; else
         `fit` uses those of the last `select` on the same `X`.
@@ -161,11 +167,11 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "n_boost": check.WHOLE,
         "reduce_to": [*check.one_of("auto"), *check.POSITIVE, None],
         "reduce_method": check.one_of(*REDUCE_METHODS),
-        "zeta": check.NON_NEGATIVE,
+        "zeta": [Interval(Real, 0, 1, closed="both")],
         "fit_intercept": check.BOOLEAN,
         "count": check.one_of(*COUNTS),
         "max_resample": check.WHOLE,
-        "rank_tol": [*check.POSITIVE, None],
+        "rank_tol": [Interval(Real, 0, 1, closed="left"), None],
         "n_jobs": check.N_JOBS,
         "random_state": check.RANDOM_STATE,
     }
@@ -223,14 +229,14 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         rows = check.fit_data(clone(self), X)  # an unfitted estimator stays so
         weights = check.sample_weight(sample_weight, rows)
         rng = check.rng(self.random_state)
-        named = _as_named(X, rows)
-        features = self._fit_features(named, rng)
-        space = self._make_space(features, named, weights)
+        pool = _with_mass(X, rows, weights)
+        features = self._fit_features(pool.X, rng)
+        space = self._make_space(features, pool, self.fit_intercept)
         design = self._draw(PoolSource(space.pool), self.n_samples, rng)
         if not isinstance(self.random_state, Integral):
             key = self._fingerprint(rows, weights)
             self._selected = _Selected(key, features, design)
-        return design
+        return pool.as_given(design)
 
     @check.params
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -255,28 +261,31 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_consistent_length(rows, y)
         weights = check.sample_weight(sample_weight, rows)
         rng = check.rng(self.random_state)
-        named = _as_named(X, rows)
+        pool = _with_mass(X, rows, weights)
         selected = self._recall(rows, weights)
-        features = selected.features if selected else self._fit_features(named, rng)
-        space = self._make_space(features, named, weights)
+        features = selected.features if selected else self._fit_features(pool.X, rng)
+        space = self._make_space(features, pool, self.fit_intercept)
         source = PoolSource(space.pool)
         if selected is None:
             design = self._draw(source, self.n_samples, rng)
         else:
             design = selected.design
-        chosen = _places(design)
+        given = pool.as_given(design)
+        chosen = _places(given)
         y = y[chosen]
         _refuse_unknown(y, chosen)
 
         middle = np.partition(y, len(y) // 2, axis=0)[len(y) // 2]
         base = middle if self.fit_intercept else 0.0 * middle
-        theta = self._solve(source, design, chosen, y - base)
+        theta = self._solve(source, design, y - base)
         with np.errstate(over="ignore"):
             beta = space.pool.to_features(theta)
         if self.fit_intercept:
             base, beta = base + beta[0], beta[1:]
         coef = np.zeros((len(space.center), *y.shape[1:]))
         coef[space.varying] = beta
+        self.design_ = given
+        self._origin = _ROWS
         self._keep(features, coef, space.center, base)
         return self
 
@@ -300,9 +309,10 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         f : callable
             The function: ``(n, d) -> (n,)`` or ``(n, d) -> (n, n_outputs)``.
         basis : transformer or None, default=None
-            Span of the approximation; None stands for `features`. On the domain of a
-            `LegendreBasis`, `HermiteBasis`, `ChebyshevBasis` or `FourierBasis` points
-            are drawn exactly.
+            Span of the approximation; None stands for `features`, and if they are None
+            for the coordinates of points. On the domain of a `LegendreBasis`,
+            `HermiteBasis`, `ChebyshevBasis` or `FourierBasis` points are drawn exactly.
+            What is fitted keeps its domain, or its state, and loses names of features.
         n_samples : int, "auto" or None, default=None
             Number of evaluations; None stands for the parameter `n_samples`.
         measure : callable or None, default=None
@@ -326,29 +336,34 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
             If `f` returns another shape or numbers that are not finite; the message
             names the point.
         """
-        n_samples = self.n_samples if n_samples is None else n_samples
+        if n_samples is None:
+            n_samples = self.n_samples
+        elif n_samples != "auto":
+            n_samples = check.count("n_samples", n_samples)
         rng = check.rng(self.random_state)
         basis = self.features if basis is None else basis
         knows_law = hasattr(basis, "fit_domain") and measure is None
         if knows_law:
-            basis = basis if _is_fitted(basis) else clone(basis).fit_domain()
+            basis = basis.on_known_domain()
             measure = basis.domain.draw
         if knows_law and density is None:
             source: Source = BasisSource(basis)
             design = self._draw(source, n_samples, rng)
-            places = points = _places(design)
+            points = _places(design)
+            self._origin = _LAW
         else:
             basis, points, pool = self._sample_domain(basis, measure, density, rng)
             source = PoolSource(pool)
             design = self._draw(source, n_samples, rng)
-            places = _places(design)
-            points = points[places]
-            design = replace(design, indices=None, points=points)
+            points = points[_places(design)]
+            self._origin = _SAMPLE
         check.fit_data(self, points)  # sets the number of features
         y = _evaluate(f, points, vectorized, self.n_jobs)
-        theta = self._solve(source, design, places, y)
+        theta = self._solve(source, design, y)
         if isinstance(source, PoolSource):
-            theta = source.pool.to_features(theta)
+            with np.errstate(over="ignore"):
+                theta = source.pool.to_features(theta)
+        self.design_ = replace(design, indices=None, points=points)
         self._keep(basis, theta, np.zeros(len(theta)), np.zeros(y.shape[1:]))
         return self
 
@@ -379,39 +394,46 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _source(self, X: Any = None, sample_weight: Any = None) -> Source:
         """Find what further designs would be drawn from; None is the fitted domain."""
         if X is None:
-            if hasattr(self.features_, "fit_domain"):
+            if self._origin == _LAW:
                 return BasisSource(self.features_)
             raise ValueError(
-                "X has to be given: only LegendreBasis and its like know a domain to "
-                "draw points from."
+                "X has to be given, rows that stand in for the measure: only on the "
+                "domain of LegendreBasis and its like, by their own law, are further "
+                "points drawn."
             )
         rows = check.query_data(self, X)
-        weights = check.sample_weight(sample_weight, rows)
-        space = self._make_space(self.features_, _as_named(X, rows), weights)
+        pool = _with_mass(X, rows, check.sample_weight(sample_weight, rows))
+        centers = self.fit_intercept and self._origin == _ROWS
+        space = self._make_space(self.features_, pool, centers, tells=False)
         return PoolSource(space.pool)
 
     def _fit_features(self, X: Any, rng: np.random.Generator) -> Any:
         """Fit a clone of the transformer."""
         return None if self.features is None else _seeded(self.features, rng).fit(X)
 
-    def _make_space(self, features: Any, X: Any, weights: Array | None) -> "_Space":
+    def _make_space(
+        self, features: Any, rows: "_Rows", centers: bool, tells: bool = True
+    ) -> "_Space":
         """Make the features orthonormal, with or without a constant.
 
         With one they are centred first: then neither an offset costs digits nor is a
         constant feature mistaken for a direction.
         """
-        F = _transform(features, X)
-        if not self.fit_intercept:
-            pool = orthonormalize(F, weights, self.rank_tol)
+        F, weights = _transform(features, rows.X), rows.weights
+        if not centers:
+            pool = orthonormalize(F, weights, self.rank_tol, tells=tells)
             return _Space(pool, np.zeros(F.shape[1]), np.arange(F.shape[1]))
         weights = np.ones(len(F)) if weights is None else weights
         masses = weights / weights.sum()
         base = F[masses.argmax()]
-        varying = np.flatnonzero((F[masses > 0.0] != base).any(axis=0))
-        center = base + masses @ (F - base)
-        columns = np.ones((len(F), 1 + len(varying)))
-        columns[:, 1:] = F[:, varying] - center[varying]
-        pool = orthonormalize(columns, masses, self.rank_tol)
+        columns = np.ones((len(F), 1 + F.shape[1]))
+        offsets = np.subtract(F, base, out=columns[:, 1:])
+        varying = np.flatnonzero(offsets.any(axis=0))
+        center = base + masses @ offsets
+        np.subtract(F, center, out=offsets)
+        if len(varying) < F.shape[1]:
+            columns = columns[:, np.append(0, 1 + varying)]
+        pool = orthonormalize(columns, masses, self.rank_tol, tells=tells)
         return _Space(pool, center, varying)
 
     def _sample_domain(
@@ -420,12 +442,15 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Sample points of a domain on which the features can be made orthonormal."""
         if not callable(measure):
             raise ValueError(
-                f"{type(basis).__name__} does not know a domain: pass a function "
+                f"basis={basis!r} does not know a domain: pass a function "
                 "measure(n, rng) that draws n points of it, or a basis that does, such "
                 "as LegendreBasis."
             )
-        if not _is_fitted(basis):
-            basis = _seeded(basis, rng).fit(measure(_N_TO_FIT, rng))
+        if basis is not None:
+            if _is_fitted(basis):
+                basis = copy.deepcopy(basis)  # the caller may fit it again
+            else:
+                basis = _seeded(basis, rng).fit(measure(_N_TO_FIT, rng))
         points, pool = sample_pool(
             lambda points: _transform(basis, points), measure, density, rng=rng
         )
@@ -436,8 +461,10 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ) -> Design:
         """Draw a design; where it is made of all rows, they count as they are."""
         pool = source if isinstance(source, PoolSource) else None
-        if n_samples is None and pool is not None:
-            return self._draw_by("volume", pool, len(pool.support), rng, zeta=0.0)
+        if pool is not None:
+            counts_all = self.count == "labels" and self.sampling != "dpp"
+            if n_samples is None or (counts_all and n_samples == len(pool.support)):
+                return self._draw_by("volume", pool, len(pool.support), rng, zeta=0.0)
         n_samples = "auto" if n_samples is None else n_samples
         design = self._draw_by(self.sampling, source, n_samples, rng, zeta=self.zeta)
         if (
@@ -476,15 +503,15 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _fingerprint(self, X: Array, weights: Array | None) -> str:
         """Digest what a selection depends on, other than random numbers."""
-        params = self.get_params(deep=False)
+        params = clone(self).get_params(deep=False)  # what they were fitted to is not
         del params["random_state"], params["n_jobs"]
         digest = hashlib.blake2b(repr(X.shape).encode())
         try:
             digest.update(pickle.dumps(params))
         except (pickle.PicklingError, AttributeError, TypeError):  # a lambda in it
             digest.update(repr(params).encode())
-        digest.update(X.tobytes())
-        digest.update((np.ones(len(X)) if weights is None else weights).tobytes())
+        digest.update(X)
+        digest.update(np.ones(len(X)) if weights is None else weights)
         return digest.hexdigest()
 
     def _recall(self, X: Array, weights: Array | None) -> "_Selected | None":
@@ -494,17 +521,26 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
             return None
         return selected if selected.key == self._fingerprint(X, weights) else None
 
-    def _solve(self, source: Source, design: Design, places: Array, y: Array) -> Array:
+    def _solve(self, source: Source, design: Design, y: Array) -> Array:
         """Solve for coefficients on the orthonormal functions, and say how well."""
-        directions, christoffel = source.rows(places)
-        fit = solve(directions, christoffel, design.weights, design.n_draws, y)
-        self.design_ = design
+        directions, log_christoffel = _log_rows(source, _places(design))
+        with np.errstate(divide="ignore"):  # no optimal draws
+            limits = design.counts * source.rank / self._optimal_share(design.method)
+        fit = solve(
+            directions, log_christoffel, design.weights, design.n_draws, y, limits
+        )
         self.rank_ = source.rank
         self.n_labels_ = design.n_labels
         self.lambda_min_ = fit.lambda_min
         self.condition_number_ = fit.condition_number
         self.loo_error_ = fit.loo_error if y.ndim > 1 else float(fit.loo_error)
         return fit.theta
+
+    def _optimal_share(self, method: str) -> np.float64:
+        """Tell the share of independent draws that have the optimal density."""
+        if method in ("uniform", "volume", "qr"):
+            return np.float64(0.0)
+        return np.float64(1.0 - (self.zeta if method in ("gvs", "mixture") else 0.0))
 
     def _keep(self, features: Any, coef: Array, center: Array, level: Array) -> None:
         """Store a function ``(features - center) @ coef + level``."""
@@ -518,6 +554,31 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         intercept = level - center @ coef
         self.intercept_ = intercept if coef.ndim > 1 else float(intercept)
         self._center, self._level = center, level
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows that have weight, and their places among those that were given."""
+
+    X: Any
+    weights: Array | None
+    places: Array
+
+    def as_given(self, design: Design) -> Design:
+        """Name chosen rows by their places."""
+        return replace(design, indices=self.places[_places(design)])
+
+
+def _with_mass(X: Any, rows: Array, weights: Array | None) -> _Rows:
+    """Leave out rows without weight; keep what has column names.
+
+    By these a transformer may choose.
+    """
+    X = X if hasattr(X, "columns") else rows
+    if weights is None or weights.all():
+        return _Rows(X, weights, np.arange(len(rows)))
+    heavy = np.flatnonzero(weights)
+    return _Rows(_safe_indexing(X, heavy), weights[heavy], heavy)
 
 
 @dataclass(frozen=True)
@@ -548,8 +609,13 @@ def _seeded(features: Any, rng: np.random.Generator) -> Any:
 
 
 def _transform(features: Any, X: Any) -> Array:
-    """Evaluate features, and refuse what is not finite."""
-    F = X if features is None else features.transform(X)
+    """Evaluate features, and refuse what is not finite.
+
+    Rows come without names where those that features were fitted to had some.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        F = X if features is None else features.transform(X)
     F = F.toarray() if sparse.issparse(F) else F
     return check_array(F, dtype=np.float64, order="C", input_name="features")
 
@@ -577,6 +643,17 @@ def _places(design: Design) -> Array:
     places = design.points if design.indices is None else design.indices
     assert places is not None
     return places
+
+
+def _log_rows(source: Source, points: Array) -> tuple[Array, Array]:
+    """Evaluate phi / |phi| and log k, which does not overflow."""
+    if isinstance(source, BasisSource):
+        return source.log_rows(points)
+    assert isinstance(source, PoolSource)
+    directions, _ = source.rows(points)
+    with np.errstate(divide="ignore"):
+        log_leverage = np.log(source.leverage[points])
+    return directions, log_leverage - np.log(source.masses[points])
 
 
 def _refuse_unknown(y: Array, indices: Array) -> None:

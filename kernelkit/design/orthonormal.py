@@ -115,7 +115,11 @@ class OrthonormalPool:
 
 
 def orthonormalize(
-    F: Array, masses: Array | None = None, tol: float | None = None
+    F: Array,
+    masses: Array | None = None,
+    tol: float | None = None,
+    *,
+    tells: bool = True,
 ) -> OrthonormalPool:
     """Make features orthonormal for the masses of a pool of rows.
 
@@ -128,6 +132,8 @@ def orthonormalize(
     tol : float, optional
         A feature is dropped if, next to its norm, no more than this is independent of
         the others; by default the larger side of F times the unit of rounding.
+    tells : bool, default=True
+        Whether to warn if features are dropped.
 
     Returns
     -------
@@ -141,7 +147,7 @@ def orthonormalize(
     Warns
     -----
     UserWarning
-        If features are dropped.
+        If features are dropped and `tells`.
 
     References
     ----------
@@ -167,7 +173,7 @@ def orthonormalize(
         tol = max(F.shape) * np.finfo(np.float64).eps if tol is None else tol
         Q, R, kept = _pivoted(B, tol)
         Q[masses == 0.0] = 0.0
-    if len(kept) < n_features:
+    if tells and len(kept) < n_features:
         warn(
             f"The features have rank {len(kept)} on these rows: "
             f"{n_features - len(kept)} of {n_features} depend linearly on the others "

@@ -11,6 +11,7 @@ from sklearn.base import (
     TransformerMixin,
     clone,
 )
+from sklearn.utils import _safe_indexing
 
 from kernelkit import _validation as check
 from kernelkit._validation import Array
@@ -34,7 +35,7 @@ class OrthonormalBasis(
         `fit` fits a clone of it. None takes the columns of `X`.
     tol : float or None, default=None
         A feature is dropped if, next to its norm, no more than this is independent of
-        the others, >= 0; None takes the larger of the numbers of rows and features
+        the others, in [0, 1); None takes the larger of the numbers of rows and features
         times the unit of rounding.
 
     Attributes
@@ -91,7 +92,8 @@ class OrthonormalBasis(
         y : array-like, optional
             Targets, for transformers that need them.
         sample_weight : array-like of shape (n_samples,), default=None
-            Nonnegative row weights, not all zero; None weighs every row alike.
+            Nonnegative row weights, not all zero; None weighs every row alike. Rows of
+            weight 0 count as absent.
 
         Returns
         -------
@@ -104,9 +106,14 @@ class OrthonormalBasis(
             )
         rows = check.fit_data(self, X)
         weights = check.sample_weight(sample_weight, rows)
+        X = _as_named(X, rows)
+        if weights is not None and not weights.all():
+            heavy = np.flatnonzero(weights)
+            X, rows, weights = _safe_indexing(X, heavy), rows[heavy], weights[heavy]
+            y = None if y is None else _safe_indexing(y, heavy)
         self.base_ = None if self.base is None else clone(self.base)
         if self.base_ is not None:
-            self.base_.fit(_as_named(X, rows), y)
+            self.base_.fit(X, y)
         features = self._features(X, rows)
         self.change_ = orthonormalize(features, weights, self.tol).change
         return self

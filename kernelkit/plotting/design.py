@@ -127,7 +127,8 @@ class DesignDisplay:
         estimator : DesignLeastSquares
             Fitted estimator; of a pipeline the last step.
         X : array-like of shape (n_samples, n_features) or None, default=None
-            The rows that `fit` saw; None after `fit_function`.
+            The rows that `fit` saw. None after `fit_function`, except for the stability
+            if it had a `measure` or a `density`: that takes points of this law.
         kind : {"points", "stability"}, default="points"
             The chosen points and their weights, or the least eigenvalues of designs of
             more and more draws, by the method of the estimator and by simpler ones.

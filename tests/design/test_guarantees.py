@@ -43,7 +43,7 @@ def fits(f, m, n, method, n_designs, **options):
         design = draw_design(source, n, method, rng=rng, **options)
         rows, christoffel = source.rows(design.points)
         y = f(design.points[:, 0])
-        fit = solve(rows, christoffel, design.weights, design.n_draws, y)
+        fit = solve(rows, np.log(christoffel), design.weights, design.n_draws, y)
         errors.append(fit.theta - theta)
     return np.array(errors) / np.sqrt(rest)
 
@@ -200,7 +200,7 @@ class TestQuasiOptimality:
             design = draw_design(source, 50, "dpp_repeat", rng=rng)
             rows, christoffel = source.rows(design.points)
             y = bell(design.points[:, 0])
-            fit = solve(rows, christoffel, design.weights, 50, y)
+            fit = solve(rows, np.log(christoffel), design.weights, 50, y)
             errors.append(rest + np.square(fit.theta - theta).sum())
             estimates.append(fit.loo_error)
 
@@ -245,26 +245,50 @@ class TestRecovery:
         design = draw_design(source, n, method, delta=None, rng=rng, **options)
         rows, christoffel = source.rows(design.points)
         y = source.basis.transform(design.points) @ theta
-        fit = solve(rows, christoffel, design.weights, design.n_draws, y)
+        fit = solve(rows, np.log(christoffel), design.weights, design.n_draws, y)
 
         assert fit.lambda_min > 1e-6
         np.testing.assert_allclose(fit.theta, theta, rtol=1e-9)
 
     def test_a_point_where_functions_overflow(self):
-        """Seen red with infinity times a weight of zero."""
+        """Seen red with targets times the roots of weights, which are zero there."""
         rng = np.random.default_rng(0)
         rows = rng.standard_normal((20, 3))
         rows /= np.linalg.norm(rows, axis=1)[:, None]
-        christoffel = np.where(np.arange(20) == 4, np.inf, 2.0)
-        y = rng.standard_normal(20)
+        log_christoffel = np.where(np.arange(20) < 4, 1400.0, 1.0)
+        theta = np.array([1.0, -2.0, 0.5])
+        y = rows @ theta * np.exp(0.5 * log_christoffel)
+        y[10:] += rng.standard_normal(10)
+        weights = np.where(np.arange(20) < 4, 0.0, 3.0 / np.e)
 
-        fit = solve(rows, christoffel, 3.0 / christoffel, 20, y)
+        fit = solve(rows, log_christoffel, weights, 20, y)
 
         A = np.sqrt(3.0) * rows
-        expected, *_ = np.linalg.lstsq(A, y * np.sqrt(3.0 / christoffel))
-        np.testing.assert_allclose(fit.theta, expected)
+        b = np.sqrt(3.0) * y / np.exp(0.5 * log_christoffel)
+        np.testing.assert_allclose(fit.theta, np.linalg.lstsq(A, b)[0], rtol=1e-10)
         values = np.linalg.eigvalsh(A.T @ A / 20)
         assert fit.lambda_min == pytest.approx(values[0])
+        double = solve(rows, log_christoffel, 2 * weights, 20, y, np.full(20, 6.0))
+        np.testing.assert_allclose(double.theta, fit.theta, rtol=1e-10)
+
+    @pytest.mark.parametrize("params", [{}, {"sampling": "mixture", "zeta": 0.5}])
+    def test_polynomials_of_high_degree_are_recovered(self, params):
+        """Seen red with weights of zero far out, and without the share of a mixture."""
+        degrees = [[0], [3], [400], [410], [420]]
+        basis = HermiteBasis(index_set=degrees, loc=[0.0], scale=[1.0])
+        theta = np.array([0.0, 1.0, -2.0, 0.0, 0.5])
+
+        def polynomial(points):
+            return basis.fit([[0.0]]).transform(points) @ theta
+
+        regressor = DesignLeastSquares(
+            n_samples=60, delta=None, random_state=0, **params
+        ).fit_function(polynomial, basis)
+
+        source = BasisSource(basis.on_known_domain())
+        _, log_christoffel = source.log_rows(regressor.design_.points)
+        assert (log_christoffel > 710.0).any()
+        np.testing.assert_allclose(regressor.coef_, theta, atol=1e-8)
 
     @pytest.mark.parametrize("method", ["iid", "dpp_repeat", "dpp"])
     def test_optimal_weights_have_a_constant_trace(self, method):

@@ -569,7 +569,7 @@ class TestFunctions:
         assert regressor.n_labels_ == len(regressor.design_.points)
 
     def test_features_are_the_basis(self):
-        regressor = model(PLANE, n_samples=25).fit_function(cubic)
+        regressor = model(PLANE, n_samples=25, delta=None).fit_function(cubic)
 
         assert regressor.n_labels_ == 25
         np.testing.assert_allclose(regressor.predict(QUERIES), cubic(QUERIES))
@@ -625,7 +625,7 @@ class TestFunctions:
     def test_what_a_function_may_not_return(self, f, words):
         """Seen red with the position among the wrong points."""
         with pytest.raises(ValueError, match=words):
-            model(n_samples=20).fit_function(f, PLANE)
+            model(n_samples=20, delta=None).fit_function(f, PLANE)
 
     def test_what_a_function_of_a_point_may_not_return(self):
         def ragged(point):
