@@ -28,7 +28,7 @@ JUDGE = (
 _DEGREE = 5
 _BLOCKS = 500
 _FEWEST_BLOCKS = 10
-_COST = 10**9  # of blocks for which all rows are gone through: rows times m^2 each
+_COST = 4 * 10**8  # of blocks for which all rows are gone through: rows times m^2 each
 _CELLS = 40
 
 
