@@ -1,5 +1,6 @@
 """Draw a design: its points and weights, and how stable designs of its kind are."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -305,25 +306,27 @@ def _stability(
     n_draws = np.linspace(2 * source.rank, most, _SIZES).astype(int)
     if isinstance(source, PoolSource):  # which may have fewer rows
         n_draws = np.unique(np.minimum(n_draws, len(source.support)))
-    lambda_min = {
-        method: np.array(
-            [
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of few draws: that is drawn
+        lambda_min = {
+            method: np.array(
                 [
-                    draw_design(
-                        source,
-                        int(n),
-                        method,
-                        zeta=estimator.zeta if method == own else 0.0,
-                        delta=None,
-                        rng=rng,
-                    ).lambda_min
-                    for _ in range(n_designs)
+                    [
+                        draw_design(
+                            source,
+                            int(n),
+                            method,
+                            zeta=estimator.zeta if method == own else 0.0,
+                            delta=None,
+                            rng=rng,
+                        ).lambda_min
+                        for _ in range(n_designs)
+                    ]
+                    for n in n_draws
                 ]
-                for n in n_draws
-            ]
-        )
-        for method in dict.fromkeys([own, *_METHODS])
-    }
+            )
+            for method in dict.fromkeys([own, *_METHODS])
+        }
     delta = estimator.delta
     return StabilityCurves(
         n_draws,

@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
+from kernelkit import _validation as check
 from kernelkit.design.bases import (
     ChebyshevBasis,
     FourierBasis,
@@ -161,6 +162,27 @@ class TestIndexSets:
     def test_too_many_are_refused_before_they_are_listed(self):
         with pytest.raises(MemoryError, match="lower the degree"):
             index_set("tensor", 30, 9)
+
+    @pytest.mark.parametrize("kind", ["total", "hyperbolic", "tensor"])
+    def test_members_are_counted_before_they_are_listed(self, kind, monkeypatch):
+        """Seen red with factors of 1 among those of a product."""
+        needed = []
+        monkeypatch.setattr(check, "memory", lambda n_bytes, _: needed.append(n_bytes))
+
+        for n_features, degree in product(range(1, 5), range(8)):
+            indices = index_set(kind, n_features, degree)
+            assert needed[-1] == 2 * indices.nbytes
+
+    @pytest.mark.parametrize("kind", ["total", "hyperbolic", "tensor"])
+    def test_far_too_many_are_refused_at_once(self, kind):
+        """Seen red with a count in as many steps, which did not end."""
+        with pytest.raises(MemoryError, match="lower the degree"):
+            index_set(kind, 10_000, 9_000)
+
+    @each_basis
+    def test_degrees_have_a_ceiling(self, name):
+        with pytest.raises(ValueError, match=r"'degree' parameter .* < 10000"):
+            new(name, degree=10**9).fit([[0.0, 0.0]])
 
     def test_many_features_of_low_degree(self):
         """A cube to choose from would have 4^100 members."""

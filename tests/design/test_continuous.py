@@ -117,7 +117,7 @@ def uniform(n, rng):
 class TestPool:
     """Points that stand in for any measure."""
 
-    @pytest.mark.parametrize("scale", [1.0, 1e200])
+    @pytest.mark.parametrize("scale", [1.0, 1e200, 6e307, 1e-320])
     def test_density_need_not_be_normalized(self, scale):
         """Seen red with the density left out."""
         points, pool = sample_pool(
@@ -160,16 +160,61 @@ class TestPool:
 
         assert len(points) == 2048
 
+    @pytest.mark.parametrize("seed", range(5))
+    def test_rare_features_are_found(self, seed):
+        """Seen red with a pool that was enough for the features it showed."""
+        _, pool = sample_pool(
+            lambda points: np.hstack([np.ones_like(points), points, points > 0.9995]),
+            uniform,
+            rng=np.random.default_rng(seed),
+        )
+
+        assert pool.rank == 3
+
+    def test_features_that_are_zero_at_first(self):
+        """Seen red with an error, as all features are zero on one half."""
+        _, pool = sample_pool(
+            lambda points: 1.0 * (points > 0.9995),
+            uniform,
+            rng=np.random.default_rng(0),
+        )
+
+        assert pool.rank == 1
+
+    def test_a_density_that_is_zero_at_first(self):
+        """Seen red with an error."""
+        points, pool = sample_pool(
+            np.ones_like,
+            uniform,
+            lambda points: 1.0 * (points[:, 0] > 0.9995),
+            rng=np.random.default_rng(0),
+        )
+
+        assert (points[pool.masses > 0.0] > 0.9995).all()
+
+    def test_dependent_features_are_told_once(self, recwarn):
+        """Seen red with a warning for each number of points."""
+        _, pool = sample_pool(
+            lambda points: np.hstack([points, 2.0 * points]),
+            uniform,
+            rng=np.random.default_rng(0),
+        )
+
+        assert pool.rank == 1
+        assert ["depend linearly" in str(w.message) for w in recwarn] == [True]
+
     @pytest.mark.parametrize(
         ("density", "words"),
         [
             (lambda points: -np.ones(len(points)), r"nonnegative.*Got -1.0 at \["),
             (lambda points: np.full(len(points), np.nan), "Got nan at"),
             (lambda points: np.full(len(points), np.inf), "Got inf at"),
-            (lambda points: np.zeros(len(points)), "zero at all of 1024 points"),
+            (lambda points: np.zeros(len(points)), "zero at all of 4096 points"),
             (lambda points: np.ones((len(points), 1)), r"expected shape \(1024,\)"),
         ],
     )
-    def test_wrong_density_is_refused(self, density, words):
+    def test_wrong_density_is_refused(self, density, words, monkeypatch):
+        monkeypatch.setattr(continuous, "_MOST_POINTS", 2048)
+
         with pytest.raises(ValueError, match=words):
             sample_pool(monomials, uniform, density, rng=np.random.default_rng(0))

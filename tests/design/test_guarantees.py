@@ -288,6 +288,7 @@ class TestRecovery:
         source = BasisSource(basis.on_known_domain())
         _, log_christoffel = source.log_rows(regressor.design_.points)
         assert (log_christoffel > 710.0).any()
+        assert regressor.lambda_min_ == pytest.approx(regressor.design_.lambda_min)
         np.testing.assert_allclose(regressor.coef_, theta, atol=1e-8)
 
     @pytest.mark.parametrize("method", ["iid", "dpp_repeat", "dpp"])

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     OneHotEncoder,
@@ -19,9 +20,11 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from kernelkit.design import continuous, least_squares
 from kernelkit.design.bases import FourierBasis, HermiteBasis, LegendreBasis
 from kernelkit.design.least_squares import DesignLeastSquares
 from kernelkit.design.orthonormal_basis import OrthonormalBasis
+from kernelkit.design.samplers import draw_design
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_t(3, size=(300, 3))
@@ -125,6 +128,57 @@ class TestSelection:
 
         other = regressor.design_.indices
         assert not np.array_equal(other, chosen)
+
+    def test_a_transformer_that_was_fitted_in_between(self):
+        """Seen red with a fingerprint of what the transformer had learned."""
+        basis = LegendreBasis(2)
+        regressor = model(basis, random_state=None)
+        rows = regressor.select(X).indices
+        basis.fit(X)
+
+        regressor.fit(X, only(rows, Y))
+
+        np.testing.assert_array_equal(regressor.design_.indices, rows)
+
+    @pytest.mark.parametrize("named", [False, True])
+    @pytest.mark.parametrize("seed", [0, None])
+    @pytest.mark.parametrize(
+        "features", [LegendreBasis(2), OrthonormalBasis(StandardScaler())]
+    )
+    def test_rows_without_weight_are_as_absent(self, features, seed, named):
+        """Seen red with features fitted to all rows."""
+        weights = np.where(np.abs(X).max(axis=1) < 2.0, 1.0 + X[:, 0] ** 2, 0.0)
+        heavy = np.flatnonzero(weights)
+        rows = pd.DataFrame(X, columns=list("abc")) if named else X
+        regressor = model(features, random_state=seed, n_samples=30, delta=None)
+
+        chosen = regressor.select(rows, weights).indices
+        regressor.fit(rows, only(chosen, Y), weights)
+
+        np.testing.assert_array_equal(regressor.design_.indices, chosen)
+        assert weights[chosen].all()
+        if seed is not None:
+            without = model(features, n_samples=30, delta=None).fit(
+                X[heavy], Y[heavy], weights[heavy]
+            )
+            np.testing.assert_array_equal(heavy[without.design_.indices], chosen)
+            np.testing.assert_allclose(without.coef_, regressor.coef_, rtol=1e-10)
+
+    def test_all_rows_are_taken_without_draws(self, monkeypatch):
+        """Seen red with a draw of all rows, which was not used."""
+        methods = []
+
+        def spy(source, n_samples, method, **params):
+            methods.append(method)
+            return draw_design(source, n_samples, method, **params)
+
+        monkeypatch.setattr(least_squares, "draw_design", spy)
+
+        model(sampling="iid", n_samples=300).fit(X, Y)
+
+        assert methods == ["volume"]
+        with pytest.raises(ValueError, match="draws m = 4 points"):
+            model(sampling="dpp", n_samples=300).fit(X, Y)
 
     def test_a_transformer_that_cannot_be_pickled(self):
         regressor = model(FunctionTransformer(lambda X: X**2), random_state=None)
@@ -493,6 +547,8 @@ class TestEdges:
             ({"zeta": 1.5, "sampling": "gvs", "n_samples": 9}, "zeta"),
             ({"n_samples": 0}, "'n_samples' parameter of DesignLeastSquares"),
             ({"sampling": "best"}, "'sampling' parameter of DesignLeastSquares"),
+            ({"zeta": -0.5}, "'zeta' parameter of DesignLeastSquares"),
+            ({"rank_tol": 1.0}, "'rank_tol' parameter of DesignLeastSquares"),
         ],
     )
     def test_wrong_parameters_are_named(self, params, words):
@@ -730,6 +786,84 @@ class TestFunctions:
         regressor = model().fit_function(cubic, LegendreBasis(3).fit(QUERIES))
 
         np.testing.assert_allclose(regressor.predict(QUERIES), cubic(QUERIES))
+
+    @pytest.mark.parametrize(
+        ("basis", "params"),
+        [
+            (LegendreBasis(1), {"features__degree": 3}),
+            (LegendreBasis(3), {"features__bounds": [(0.0, 1.0), (0.0, 1.0)]}),
+            (FourierBasis(1), {"features__index_set": "tensor"}),
+            (HermiteBasis(1), {"features__degree": 3, "features__scale": 2.0}),
+        ],
+    )
+    def test_parameters_count_that_changed_after_the_fit_of_a_basis(
+        self, basis, params
+    ):
+        """Seen red with the functions of the parameters before."""
+        regressor = model(basis.fit(QUERIES)).set_params(**params)
+
+        regressor.fit_function(cubic)
+
+        changed = regressor.features_
+        bare = {name.split("__")[1]: value for name, value in params.items()}
+        expected = clone(basis).set_params(**bare).fit(QUERIES)
+        np.testing.assert_array_equal(changed.indices_, expected.indices_)
+        np.testing.assert_array_equal(
+            changed.domain.to_standard(QUERIES), expected.domain.to_standard(QUERIES)
+        )
+
+    @pytest.mark.parametrize(
+        ("basis", "measure"),
+        [
+            (LegendreBasis(3), None),
+            (PolynomialFeatures(3), lambda n, rng: rng.uniform(size=(n, 2))),
+        ],
+    )
+    def test_the_basis_remains_the_callers(self, basis, measure):
+        """Seen red with predictions that follow what the basis is fitted to later."""
+        frame = pd.DataFrame(QUERIES, columns=["a", "b"])
+        regressor = model().fit_function(cubic, basis.fit(frame), measure=measure)
+
+        basis.set_params(degree=1).fit(100.0 + np.arange(6.0).reshape(3, 2))
+
+        np.testing.assert_allclose(regressor.predict(QUERIES), cubic(QUERIES))
+
+    def test_coordinates_are_features(self):
+        """Seen red with a TypeError for None."""
+        regressor = model().fit_function(
+            lambda points: points @ [2.0, -3.0],
+            measure=lambda n, rng: rng.uniform(size=(n, 2)),
+        )
+
+        np.testing.assert_allclose(regressor.coef_, [2.0, -3.0])
+
+    @pytest.mark.parametrize("n_samples", ["all", 0, 20.0, True])
+    def test_wrong_numbers_of_evaluations_are_named(self, n_samples):
+        """Seen red with a comparison of str and int, and with an empty design."""
+        with pytest.raises(ValueError, match="'n_samples' argument"):
+            model().fit_function(cubic, PLANE, n_samples)
+
+    def test_dependent_features_are_told_once(self, recwarn, monkeypatch):
+        """Seen red with a warning for every number of points."""
+        monkeypatch.setattr(continuous, "_MOST_POINTS", 2048)
+        twice = FeatureUnion(
+            [("one", PolynomialFeatures(2)), ("two", PolynomialFeatures(1))]
+        )
+
+        regressor = model().fit_function(
+            cubic, twice, measure=lambda n, rng: rng.uniform(size=(n, 2))
+        )
+
+        assert regressor.rank_ == 6
+        assert ["depend linearly" in str(w.message) for w in recwarn] == [True]
+
+    def test_coefficients_that_overflow_are_refused(self):
+        """Seen red with a warning of numpy instead."""
+        with pytest.raises(ValueError, match="Rescale"):
+            model().fit_function(
+                lambda points: 1e300 * (1.0 + np.sin(9.0 * points[:, 0])),
+                measure=lambda n, rng: rng.uniform(0.0, 1e-20, size=(n, 1)),
+            )
 
     def test_names_of_an_earlier_fit_are_forgotten(self):
         regressor = model().fit(pd.DataFrame(X, columns=list("abc")), Y)

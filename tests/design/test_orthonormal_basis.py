@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -54,6 +55,20 @@ def test_orthonormal_on_the_rows(name, weights):
 
     mean = np.average(phi[:, :, None] * phi[:, None, :], axis=0, weights=weights)
     np.testing.assert_allclose(mean, np.eye(basis.n_components_), atol=1e-9)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_rows_without_weight_are_as_absent(named):
+    """Seen red with a transformer fitted to all rows."""
+    rows = pd.DataFrame(X, columns=list("abc")) if named else X
+    base = make_pipeline(StandardScaler(), LegendreBasis(2))
+    weights = np.where(np.abs(X).max(axis=1) < 1.5, 1.0, 0.0)
+
+    basis = OrthonormalBasis(base).fit(rows, X[:, 0], sample_weight=weights)
+
+    expected = OrthonormalBasis(base).fit(rows[weights > 0.0])
+    few = rows[weights > 0.0]
+    np.testing.assert_allclose(basis.transform(few), expected.transform(few))
 
 
 @each_base

@@ -178,6 +178,24 @@ class TestStability:
 
         assert display.stability.n_draws.tolist() == [12, 18, 20]
 
+    def test_as_few_rows_as_features(self):
+        """Seen red with a warning of so few independent draws."""
+        model = fitted(X[:6])
+
+        display = DesignDisplay.from_estimator(
+            model, X[:6], kind="stability", n_designs=2
+        )
+
+        assert display.stability.n_draws.tolist() == [6]
+
+    def test_dependent_features_are_told_by_the_fit_alone(self):
+        """Seen red with the warning of `fit` once more."""
+        doubled = np.hstack([X, X[:, :1]])
+        with pytest.warns(UserWarning, match="depend linearly"):
+            model = DesignLeastSquares(random_state=0).fit(doubled, X[:, 0])
+
+        DesignDisplay.from_estimator(model, doubled, kind="stability", n_designs=1)
+
     def test_weights_of_rows_matter(self):
         weights = np.where(X[:, 0] > 0, 1.0, 0.0)
         model = DesignLeastSquares(random_state=0).fit(X, X[:, 1], weights)
@@ -257,6 +275,27 @@ class TestUse:
             lambda points: points[:, 0],
             PolynomialFeatures(1),
             measure=lambda n, rng: rng.uniform(size=(n, 2)),
+        )
+
+        with pytest.raises(ValueError, match="X has to be given"):
+            DesignDisplay.from_estimator(model, kind="stability")
+        rows = np.random.default_rng(1).uniform(size=(100, 2))
+        curves = DesignDisplay.from_estimator(
+            model, rows, kind="stability", n_designs=1
+        ).stability
+        assert curves.n_draws[0] == 2 * model.rank_
+
+    @pytest.mark.parametrize(
+        "law",
+        [
+            {"measure": lambda n, rng: rng.uniform(size=(n, 2))},
+            {"density": lambda points: points[:, 1]},
+        ],
+    )
+    def test_a_changed_law_of_a_basis_has_no_stability(self, law):
+        """Seen red with the stability for the law of the basis itself."""
+        model = DesignLeastSquares(random_state=0).fit_function(
+            lambda points: points[:, 0], SQUARE, **law
         )
 
         with pytest.raises(ValueError, match="X has to be given"):
