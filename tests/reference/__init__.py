@@ -5,7 +5,7 @@ import math
 import numpy as np
 from discovery import labels
 
-from reference import smoothing
+from reference import bases, least_squares, smoothing
 from reference.dominance import dominated_weight
 from reference.nystroem import kernel_ridge
 from reference.regression import regress
@@ -157,14 +157,39 @@ def _reconstruction_features(model, X, queries, weights=None):
     return values - error, values + error
 
 
+def _basis(model, X, queries, weights=None):
+    return bases.bounds(model, queries)
+
+
+def _whitened(model, X, queries, weights=None):
+    """Solve for the combinations of features that a basis was found to be."""
+    change = model.change_
+    queries = np.asarray(queries, dtype=float)[:, change.kept]
+    scaled = np.ldexp(queries, -change.exponents[change.kept])
+    values = np.linalg.solve(change.R.T, scaled.T).T
+    error = 1e-13 * np.linalg.cond(change.R) * (1.0 + np.abs(values).max(axis=1))
+    return values - error[:, None], values + error[:, None]
+
+
+def _design_prediction(model, X, queries, weights=None):
+    return least_squares.bounds(model, X, queries, labels(X))
+
+
 TWINS = {
+    "ChebyshevBasis": {"transform": _basis},
+    "DesignLeastSquares": {"predict": _design_prediction},
+    "FourierBasis": {"transform": _basis},
+    "HermiteBasis": {"transform": _basis},
     "InkEstimate": {"transform": _reconstruction_features},
     "MultivariateECDF": {"predict": _cdf, "cdf": _cdf, "survival": _survival},
+    "LegendreBasis": {"transform": _basis},
     "NystroemRidge": {"predict": _ridge},
     "NystroemRidgeCV": {"predict": _ridge},
     "NystroemRidgeClassifier": {"decision_function": _decision, "predict": _class},
+    "OrthonormalBasis": {"transform": _whitened},
     "ProductKernelDensity": {"score_samples": _log_density, "cdf": _smooth_cdf},
     "ProductKernelRegressor": {"predict": _prediction},
+    "ProjectionDPP": {},
     "RidgeLeverageNystroem": {"transform": _features},
 }
 """``{class name: {method: twin}}``, one for every estimator.
