@@ -598,6 +598,7 @@ class HermiteBasis(_ProductBasis):
         return None
 
     def _learned(self) -> dict[str, Array]:
+        assert isinstance(self._domain, Normal)
         return {"loc": self._domain.loc, "scale": self._domain.scale}
 
     def _learn_domain(self, n_features: int, X: Array | None) -> Normal:

@@ -446,11 +446,12 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "measure(n, rng) that draws n points of it, or a basis that does, such "
                 "as LegendreBasis."
             )
-        if basis is not None:
-            if _is_fitted(basis):
-                basis = copy.deepcopy(basis)  # the caller may fit it again
-            else:
-                basis = _seeded(basis, rng).fit(measure(_N_TO_FIT, rng))
+        if basis is not None and not _is_fitted(basis):
+            basis = _seeded(basis, rng).fit(measure(_N_TO_FIT, rng))
+        elif hasattr(basis, "fit_domain"):
+            basis = basis.on_known_domain()
+        else:
+            basis = copy.deepcopy(basis)  # the caller may fit it again
         points, pool = sample_pool(
             lambda points: _transform(basis, points), measure, density, rng=rng
         )
@@ -510,8 +511,8 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
             digest.update(pickle.dumps(params))
         except (pickle.PicklingError, AttributeError, TypeError):  # a lambda in it
             digest.update(repr(params).encode())
-        digest.update(X)
-        digest.update(np.ones(len(X)) if weights is None else weights)
+        digest.update(X.data)
+        digest.update((np.ones(len(X)) if weights is None else weights).data)
         return digest.hexdigest()
 
     def _recall(self, X: Array, weights: Array | None) -> "_Selected | None":
@@ -570,11 +571,8 @@ class _Rows:
 
 
 def _with_mass(X: Any, rows: Array, weights: Array | None) -> _Rows:
-    """Leave out rows without weight; keep what has column names.
-
-    By these a transformer may choose.
-    """
-    X = X if hasattr(X, "columns") else rows
+    """Leave out rows without weight."""
+    X = _as_named(X, rows)
     if weights is None or weights.all():
         return _Rows(X, weights, np.arange(len(rows)))
     heavy = np.flatnonzero(weights)
