@@ -201,7 +201,7 @@ VALUES = {
     "largest": (np.finfo(float).max * np.sign(GOOD), "rescale"),
     "tiny": (1e-160 * GOOD, "rescale"),
     "smallest": (5e-324 * GOOD, "rescale"),
-    "negative zero": (np.where(GOOD > 0, 0.0, -0.0), None),
+    "negative zero": (np.where(GOOD > 0, 0.0, -0.0), "features are zero"),
     "small spread far away": (1e8 + 1e-4 * GOOD, None),
     "one row": (GOOD[:1], "minimum of 2|bandwidth|one class"),
     "two equal rows": (GOOD[[0, 0]], "bandwidth"),

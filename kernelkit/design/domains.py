@@ -35,7 +35,8 @@ class Box:
 
     def to_standard(self, X: Array) -> Array:
         """Move the intervals to [-1, 1]."""
-        return 2.0 * ((X - self.low) / (self.high - self.low)) - 1.0
+        with np.errstate(over="ignore"):  # far beyond the ends is infinitely far
+            return 2.0 * ((X - self.low) / (self.high - self.low)) - 1.0
 
     def from_standard(self, standard: Array) -> Array:
         """Move [-1, 1] to the intervals."""

@@ -548,7 +548,7 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if not np.isfinite(coef).all():
             raise ValueError(
                 "Coefficients overflow: the features are too small, or the targets too "
-                "large. Rescale them."
+                "large: rescale them."
             )
         self.features_ = features
         self.coef_ = np.ascontiguousarray(coef.T)

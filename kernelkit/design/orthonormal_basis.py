@@ -131,7 +131,15 @@ class OrthonormalBasis(
         phi : ndarray of shape (n_queries, n_components)
         """
         check.is_fitted(self)
-        return self.change_.evaluate(self._features(X, check.query_data(self, X)))
+        features = self._features(X, check.query_data(self, X))
+        with np.errstate(over="ignore", invalid="ignore"):  # is found below
+            phi = self.change_.evaluate(features)
+        if not np.isfinite(phi).all():
+            raise ValueError(
+                "Functions overflow at these rows, which are too far from those of "
+                "fit: rescale the features."
+            )
+        return phi
 
     @property
     def n_components_(self) -> int:
