@@ -20,6 +20,7 @@ _ALIKE = 0.8, 1.25  # eigenvalues of a Gram matrix on rows that did not shape it
 _FAR = 1e200  # a squared norm near which functions may overflow
 _FEWEST_POINTS = 512  # in each half of a sampled pool
 _MOST_POINTS = 2**17
+_MOST_FOR_RANK = 2**15  # while nothing but the rank is in doubt
 
 
 class BasisSource:
@@ -83,8 +84,8 @@ def sample_pool(
     Any features and any density will do. One half of the points makes the features
     orthonormal, the other half, which had no part in that, tells whether they are so:
     their number doubles until the eigenvalues of its Gram matrix lie in [0.8, 1.25].
-    It also doubles while features seem to depend linearly on others: some of them may
-    differ in places that are seldom drawn.
+    It also doubles, up to 65,536, while features seem to depend linearly on others:
+    some of them may differ in places that are seldom drawn.
 
     Parameters
     ----------
@@ -115,8 +116,8 @@ def sample_pool(
     while True:
         low, high, rank = _compare_halves(F, masses)
         is_alike = _ALIKE[0] <= low and high <= _ALIKE[1]
-        is_last = len(points) >= 2 * _MOST_POINTS
-        if is_last or (is_alike and rank == F.shape[1]):
+        is_full = rank == F.shape[1] or len(points) >= 2 * _MOST_FOR_RANK
+        if (is_alike and is_full) or len(points) >= 2 * _MOST_POINTS:
             break
         check.memory(8 * 6 * F.size, "use fewer features")
         more = draw(len(points), rng)
