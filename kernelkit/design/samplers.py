@@ -21,7 +21,7 @@ from kernelkit.design.reduce import (
     rank_backward,
     rank_forward,
 )
-from kernelkit.design.sources import PoolSource, Source, invert
+from kernelkit.design.sources import PoolSource, Source
 
 METHODS = ("dpp_repeat", "dpp", "gvs", "volume", "iid", "mixture", "uniform", "qr")
 REDUCE_METHODS = ("auto", "a_optimal", "d_optimal")
@@ -34,6 +34,8 @@ _FIRST_BLOCKS, _MOST_BLOCKS = 2, 50  # of m points, while a design grows
 _FORWARD_BELOW = 1.1  # times m points
 _FEWEST = 0  # points to keep: as few as leave a design stable
 _SINGULAR = 1e-14  # least eigenvalue, next to the greatest
+_MOST = np.finfo(np.float64).max
+_NAMED = 5  # rows in a message
 
 
 @dataclass(frozen=True)
@@ -236,7 +238,7 @@ def sample_design(
         basis has its own law.
     zeta : float, default=0.0
         Share of the independent draws of "mixture" and "gvs" that have the density
-        `density`, in [0, 1].
+        `density`, in [0, 1]; below 1 if the density is zero where features are not.
     density : array-like of shape (n_rows,), default=None
         Nonnegative density h of rows with respect to the masses, in any scale; None
         for 1.
@@ -293,7 +295,7 @@ def sample_design(
     "volume"      the same with the masses for a density; rows come once
     "iid"         independent optimal points
     "mixture"     independent points, a share `zeta` of them with density h
-    "uniform"     points drawn in proportion to the masses; rows come once
+    "uniform"     points of the law of a basis; rows at random, each once
     "qr"          pivots of a QR factorization, then rows at random; no guarantee
     ============  ==================================================================
 
@@ -325,6 +327,10 @@ def sample_design(
     True
     """
     check.choice("method", method, METHODS)
+    if not isinstance(replace, bool | np.bool_):
+        raise ValueError(
+            f"The 'replace' argument must be True or False. Got {replace!r} instead."
+        )
     if density is not None and method not in _MIXTURES:
         raise ValueError(
             f"method={method!r} draws nothing from `density`: use 'mixture' or 'gvs' "
@@ -334,7 +340,7 @@ def sample_design(
         _source(F_or_basis, measure, density),
         n_samples if n_samples == "auto" else check.count("n_samples", n_samples),
         method,
-        zeta=zeta,
+        zeta=_share("zeta", zeta),
         delta=None if delta is None else check.fraction("delta", delta),
         n_boost=check.count("n_boost", n_boost),
         reduce_to=reduce_to,
@@ -392,14 +398,14 @@ def draw_design(
 
     n_tries = 0
     best: _Draws | None = None
-    while best is None or (best.lambda_min < least and n_tries < max_tries):
+    while best is None or (not best.lambda_min >= least and n_tries < max_tries):
         n_tries = max_tries if grows else n_tries + 1
         for draws in (draw() for _ in range(n_boost)):
             if best is None or draws.lambda_min > best.lambda_min:
                 best = draws
     if n_keep == _FEWEST:
         best = _reduce(best, n_keep, reduce_method, least)
-    if best.lambda_min < least:
+    if not best.lambda_min >= least:
         warn(
             f"No design had a least eigenvalue of {least:.3g} or more: the best one, "
             f"of {best.counts.sum()} draws, has {best.lambda_min:.3g}. Draw more "
@@ -459,8 +465,6 @@ class _Law:
         replace: bool,
         run: _parallel.Run,
     ) -> None:
-        if method in _MIXTURES and not 0.0 <= zeta <= 1.0:
-            raise ValueError(f"zeta must be a number in [0, 1]. Got {zeta!r} instead.")
         if method == "mixture" and zeta == 0.0:
             raise ValueError(
                 "method='mixture' needs zeta > 0; without a second density use 'iid'."
@@ -477,6 +481,15 @@ class _Law:
                 "method='qr' factors the rows of a pool, and a basis has none: use "
                 "'dpp_repeat'."
             )
+        if self.pool is not None and zeta == 1.0:
+            without = np.flatnonzero(self.pool.leverage)
+            without = without[self.pool.density(without) == 0.0]
+            if len(without):
+                raise ValueError(
+                    "zeta=1 draws from `density` alone, which is zero at rows "
+                    f"{_name(without)} although features are not: use zeta < 1, or a "
+                    "positive density there."
+                )
         self.method = method
         self.zeta = 1.0 if method in ("uniform", "volume") else zeta
         self.replace = replace
@@ -498,11 +511,13 @@ class _Law:
                 f"method='dpp' draws m = {m} points, and n_samples={n_samples}: use "
                 "'dpp_repeat' or 'gvs'."
             )
-        if n_samples > most:
+        if self.pool is not None and n_samples > most:
+            never = np.setdiff1d(np.arange(len(self.pool.masses)), self._drawable())
+            names = f" It never draws rows {_name(never)}." if len(never) else ""
             raise ValueError(
                 f"n_samples={n_samples} different rows were asked for, and "
                 f"method={self.method!r} can draw no more than {most:.0f} from this "
-                "pool."
+                f"pool.{names}"
             )
         if self.method in ("iid", "mixture") and n_samples == m > 1:
             warn(
@@ -545,13 +560,15 @@ class _Law:
             n = int(min(n + m, most))
 
     def _most(self, different: bool) -> float:
-        if self.pool is None:
-            return np.inf
+        is_bounded = self.pool is not None and (different or self.method in _ORDERS)
+        return len(self._drawable()) if is_bounded else np.inf
+
+    def _drawable(self) -> Array:
+        """Rows of the pool that may be drawn."""
+        assert self.pool is not None
         if self.method in _ORDERS:
-            return len(self.pool.support)
-        if different:
-            return float(np.count_nonzero(self.pool.probabilities(self.zeta)))
-        return np.inf
+            return self.pool.support
+        return np.flatnonzero(self.pool.probabilities(self.zeta))
 
     def _extend(self, points: Array | None, n: int, rng: np.random.Generator) -> Array:
         """Draw further points until there are n or more."""
@@ -565,12 +582,13 @@ class _Law:
         """Draw the next points, where possible n."""
         source, pool, m = self.source, self.pool, self.source.rank
         if pool is not None and self.method == "uniform":
-            return pool.in_random_order(rng)
+            return rng.permutation(pool.support)
         if pool is not None and self.method in ("volume", "qr"):
             first = pool.pivots if self.method == "qr" else pool.dpp(rng)
             return np.concatenate([first, pool.others(first, rng)])
         if self.method == "dpp_repeat":
-            streams = rng.spawn(-(-n // m))
+            seeds = rng.integers(2**32, size=(-(-n // m), 4), dtype=np.uint32)
+            streams = map(np.random.default_rng, seeds)
             blocks = self.run([(source.dpp, (stream,)) for stream in streams])
             return np.concatenate(blocks)
         if self.method in _UNBIASED and n_drawn == 0:
@@ -599,11 +617,13 @@ class _Law:
     def _weigh(self, points: Array) -> tuple[Array, Array, Array]:
         """Evaluate phi / |phi|, w and w k, without overflow where k is huge."""
         directions, k = self.source.rows(points)
-        if self.pool is not None and self.method in ("volume", "qr"):
-            weights = self.pool.shares(points)
-            return directions, weights, weights * k
+        if self.pool is not None and self.method in _ORDERS:
+            scale = len(self.pool.support)
+            weights, squares = self.pool.masses[points], self.pool.leverage[points]
+            return directions, scale * weights, scale * squares
         optimal = (1.0 - self.zeta) / self.source.rank
         other = self.zeta * self.source.density(points)
+        k = np.minimum(k, _MOST)  # for weights that are not zero
         with np.errstate(divide="ignore"):  # k = 0
             return directions, 1.0 / (optimal * k + other), 1.0 / (optimal + other / k)
 
@@ -611,10 +631,11 @@ class _Law:
 def _wait(
     pool: PoolSource, zeta: float, points: Array, n: int, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Draw independent rows until n are different, in at most n steps.
+    """Draw further independent rows until n are different, all at once.
 
-    The number of draws until a new row is geometric, and those before it repeat rows in
-    proportion to their probabilities.
+    If the draws come at the times of a Poisson process, each row has a process of its
+    own, whose rate is the probability of the row: the first times tell which rows are
+    new, and the last of these when to stop.
 
     Returns
     -------
@@ -623,14 +644,14 @@ def _wait(
     """
     chances = pool.probabilities(zeta)
     counts = np.bincount(points, minlength=len(chances))
+    seen = np.flatnonzero(counts)
+    unseen = np.flatnonzero((counts == 0) & (chances > 0.0))
+    times = rng.standard_exponential(len(unseen)) / chances[unseen]
+    soonest = np.argsort(times)[: n - len(seen)]
+    new, times = unseen[soonest], times[soonest]
+    counts[seen] += rng.poisson(chances[seen] * times[-1])
+    counts[new] = 1 + rng.poisson(chances[new] * (times[-1] - times))
     drawn = np.flatnonzero(counts)
-    while len(drawn) < n:
-        unseen = np.where(counts == 0, chances, 0.0)
-        n_draws = rng.geometric(unseen.sum() / chances.sum())
-        repeated = chances[drawn] / chances[drawn].sum()
-        counts[drawn] += rng.multinomial(n_draws - 1, repeated)
-        counts[invert(np.cumsum(unseen), rng.random())] = 1
-        drawn = np.flatnonzero(counts)
     return drawn, counts[drawn]
 
 
@@ -691,7 +712,15 @@ def _reduce(draws: _Draws, n_keep: int, method: str, least: float) -> _Draws:
 
 
 def _source(F_or_basis: Any, measure: Any, density: Any) -> Source:
-    if hasattr(F_or_basis, "fit_domain"):
+    knows_domain = hasattr(F_or_basis, "fit_domain")
+    is_class = isinstance(F_or_basis, type)
+    if is_class or (hasattr(F_or_basis, "fit") and not knows_domain):
+        raise ValueError(
+            "The 'F_or_basis' argument must be features of rows, or a basis that knows "
+            f"a domain, such as LegendreBasis(). Got {F_or_basis!r} instead: pass what "
+            "it transforms rows to."
+        )
+    if knows_domain:
         if measure is not None or density is not None:
             raise ValueError(
                 "measure and density belong to the rows of a pool; a basis has its own "
@@ -699,19 +728,60 @@ def _source(F_or_basis: Any, measure: Any, density: Any) -> Source:
             )
         is_fitted = hasattr(F_or_basis, "n_features_in_")
         return BasisSource(F_or_basis if is_fitted else clone(F_or_basis).fit_domain())
-    source = ProjectionDPP().fit(F_or_basis, sample_weight=measure)._source
+    X = check.fit_data(ProjectionDPP(), F_or_basis)
+    if measure is not None:
+        measure = check.sample_weight(_per_row("measure", measure, len(X)), X)
+    pool = orthonormalize(X, measure)
     if density is None:
-        return source
-    values = np.asarray(density, dtype=np.float64)
-    if values.shape != source.masses.shape:
+        return PoolSource(pool)
+    values = _per_row("density", density, len(X))
+    if pool.masses @ values < np.finfo(np.float64).tiny:
         raise ValueError(
-            f"density must be one number per row, of shape {source.masses.shape}. Got "
-            f"shape {values.shape} instead."
+            "The 'density' argument must not be zero at all rows that have mass."
         )
-    total = source.masses @ values
-    if not ((values >= 0.0).all() and 0.0 < total < np.inf):
+    return PoolSource(pool, values)
+
+
+def _per_row(name: str, value: Any, n_rows: int) -> Array:
+    """Check an argument with a finite number >= 0 for each row; scale it to at most 1.
+
+    Not all of them may be zero.
+    """
+    try:
+        with np.errstate(over="ignore"):
+            array = np.asarray(value)
+            kind = array.dtype.kind
+            numbers = array.astype(np.float64) if kind in "biufO" else None
+    except (TypeError, ValueError):
+        numbers = None
+    if numbers is None or numbers.shape != (n_rows,):
+        got = "no numbers" if numbers is None else f"shape {numbers.shape}"
         raise ValueError(
-            "density must be finite and nonnegative, and not zero on all rows with "
-            "mass."
+            f"The {name!r} argument must be a number for each row, of shape "
+            f"({n_rows},). Got {got} instead."
         )
-    return PoolSource(source.pool, values)
+    is_wrong = ~((numbers >= 0.0) & (numbers < np.inf))
+    if is_wrong.any():
+        row = int(is_wrong.argmax())
+        raise ValueError(
+            f"The {name!r} argument must be finite and nonnegative. Got "
+            f"{numbers[row]} at row {row}."
+        )
+    if not numbers.any():
+        raise ValueError(f"The {name!r} argument must not be zero at all rows.")
+    return numbers / numbers.max()
+
+
+def _share(name: str, value: Any) -> float:
+    """Check an argument in [0, 1]."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and 0.0 <= float(value) <= 1.0):
+        raise ValueError(
+            f"The {name!r} argument must be a number in [0, 1]. Got {value!r} instead."
+        )
+    return float(value)
+
+
+def _name(rows: Array) -> str:
+    """List rows, but not more than a few."""
+    return ", ".join(map(str, rows[:_NAMED])) + " and others" * (len(rows) > _NAMED)

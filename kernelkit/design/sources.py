@@ -15,7 +15,7 @@ from kernelkit._validation import Array
 from kernelkit.design._jit_projection import LEAST_NEW, accept_rows, project_out
 from kernelkit.design.orthonormal import OrthonormalPool
 
-_LEAST_LEVERAGE = 1e-14  # a row with less is never drawn for its leverage
+_LEAST = 1e-14  # a row with less leverage, density or probability has none
 _PATIENCE = 50.0  # proposals, as a multiple of how many it takes on average
 
 
@@ -138,11 +138,11 @@ class PoolSource:
         self.masses = pool.masses
         # Squares of the very rows, in case that the columns are not quite normalized.
         leverage = np.einsum("ij,ij->i", self.Q, self.Q)
-        self.leverage = np.where(leverage < _LEAST_LEVERAGE, 0.0, leverage)
+        self.leverage = _drop_least(leverage)
         if density is None:
             self._density = np.ones(len(self.masses))
         else:
-            self._density = density / (density @ self.masses)
+            self._density = _drop_least(density / (density @ self.masses))
         self._cumulated_leverage = np.cumsum(self.leverage)
         self._cumulated_density = np.cumsum(self._density * self.masses)
         m = self.rank
@@ -165,29 +165,21 @@ class PoolSource:
         return chosen
 
     def rows(self, points: Array) -> tuple[Array, Array]:
-        """Evaluate phi / |phi|, zero where the leverage is, and k."""
+        """Evaluate phi / |phi|, zero where the leverage is, and k, maybe infinite."""
         leverage, masses = self.leverage[points], self.masses[points]
         norms = np.sqrt(np.where(leverage > 0.0, leverage, np.inf))
-        return self.Q[points] / norms[:, None], leverage / masses
+        with np.errstate(over="ignore"):  # of masses near the least number
+            return self.Q[points] / norms[:, None], leverage / masses
 
     def density(self, points: Array) -> Array:
         """Evaluate h."""
         return self._density[points]
 
     def probabilities(self, zeta: float) -> Array:
-        """Chances of the rows in one draw, of which a share zeta has density h."""
+        """Chances of the rows in a draw that has the density h with chance zeta."""
         optimal = self.leverage / self.leverage.sum()
         other = self._density * self.masses
-        return (1.0 - zeta) * optimal + zeta / other.sum() * other
-
-    def shares(self, points: Array) -> Array:
-        """Masses relative to their mean over the rows that have some."""
-        return self.masses[points] * len(self.support)
-
-    def in_random_order(self, rng: np.random.Generator) -> Array:
-        """Draw all rows with mass, each in proportion to its mass among those left."""
-        clocks = rng.standard_exponential(len(self.support))
-        return self.support[np.argsort(clocks / self.masses[self.support])]
+        return _drop_least((1.0 - zeta) * optimal + zeta / other.sum() * other)
 
     def others(self, points: Array, rng: np.random.Generator) -> Array:
         """Put the rows with mass other than the given ones in random order."""
@@ -203,6 +195,10 @@ class PoolSource:
     def support(self) -> Array:
         """Rows with mass."""
         return np.flatnonzero(self.masses)
+
+
+def _drop_least(numbers: Array) -> Array:
+    return np.where(numbers < _LEAST, 0.0, numbers)
 
 
 def invert(cumulated: Array, uniforms: Array | float) -> Array:

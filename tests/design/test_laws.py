@@ -65,7 +65,7 @@ def rows_drawn(designs):
 
 def weights_of(method, masses, **options):
     """Learn the weight of each row from a design that has all of them."""
-    n = 8 if method == "volume" else 2000
+    n = 8 if method in ("volume", "uniform") else 2000
     design = sample_design(
         F, n, method, measure=masses, delta=None, random_state=0, **options
     )
@@ -225,7 +225,9 @@ def test_volume_rescaled_fits_are_unbiased(masses, options):
 
 @each_pool
 def test_independent_fits_are_biased(masses):
-    """What unbiasedness is not: the same sum for independent optimal draws."""
+    """What unbiasedness is not: the same sum for independent optimal draws. Seen red
+    with weights without the rank, and with the volume-rescaled law in place of theirs.
+    """
     _, phi, masses_, projection = functions(masses)
     weights = weights_of("iid", masses)
     rows = reference.tuples(8, 5)
@@ -296,45 +298,56 @@ def test_independent_draws_follow_their_law():
 
 
 @pytest.mark.statistical
-def test_uniform_rows_are_drawn_one_by_one():
-    """In proportion to the masses that are left. Seen red with clocks that run at the
-    same pace for all rows."""
-    masses = np.array([0.1, 0.2, 0.3, 0.4])
-    law = dict.fromkeys(combinations(range(4), 2), 0.0)
-    for first in range(4):
-        for second in set(range(4)) - {first}:
-            chance = masses[first] * masses[second] / (1.0 - masses[first])
-            law[tuple(sorted((first, second)))] += chance
+def test_uniform_rows_are_equally_likely():
+    """Seen red with rows drawn in proportion to their masses."""
+    law = dict.fromkeys(combinations(range(4), 2), 1 / 6)
 
-    designs = draw(3000, LINE, 2, "uniform", masses=masses)
+    designs = draw(3000, LINE, 2, "uniform", masses=np.array([0.1, 0.2, 0.3, 0.4]))
 
     assert_follows(rows_drawn(designs), law)
-    assert all(design.weights.tolist() == [1.0, 1.0] for design in designs)
+
+
+@each_pool
+def test_uniform_rows_stand_for_all_rows(masses):
+    """The mean of G over all sets of rows is I, and all rows make weighted least
+    squares. Seen red with weights of 1."""
+    _, phi, _, projection = functions(masses)
+    weights = weights_of("uniform", masses)
+    sets = np.array(list(combinations(range(8), 5)))
+
+    G = np.einsum("ti,tik,til->tkl", weights[sets], phi[sets], phi[sets]) / 5
+
+    np.testing.assert_allclose(G.mean(axis=0), np.eye(3), atol=1e-12)
+    theta = reference.fits(phi, weights, Y, np.arange(8)[None])
+    np.testing.assert_allclose(theta[0], projection, atol=1e-12)
+
+
+def waiting_law(chances, n, most):
+    """Probability of each tally of independent draws that stop at n different rows."""
+    law, going_on = Counter(), {(0,) * len(chances): 1.0}
+    for _ in range(most):
+        so_far, going_on = going_on, Counter()
+        for tally, probability in so_far.items():
+            for row, chance in enumerate(chances):
+                after = (*tally[:row], tally[row] + 1, *tally[row + 1 :])
+                ends = np.count_nonzero(after) == n
+                (law if ends else going_on)[after] += probability * chance
+    return dict(law) | {"later": sum(going_on.values())}
 
 
 @pytest.mark.statistical
 def test_waiting_follows_the_law_of_independent_draws():
-    """Until rows are different. Seen red with the first repeats left out."""
-    masses = np.array([0.86, 0.07, 0.05, 0.02])
-    ones = np.ones((4, 1))
-    n_times = 2000
+    """Until rows are different. Seen red with the repeats of earlier rows left out, or
+    those of new rows, with times that do not depend on the chances, and with the draws
+    before forgotten."""
+    masses = np.array([0.5, 0.25, 0.15, 0.1])
 
-    waited = draw(n_times, ones, 3, "iid", masses=masses, count="labels")
+    designs = draw(4000, np.ones((4, 1)), 3, "iid", masses=masses, count="labels")
 
-    rng = np.random.default_rng(4)
-    drawn = []
-    for _ in range(n_times):
-        rows = []
-        while len(set(rows)) < 3:
-            rows.append(rng.choice(4, p=masses))
-        drawn.append(rows)
-    names = [tuple(design.indices.tolist()) for design in waited]
-    law = Counter(tuple(sorted(set(rows))) for rows in drawn)
-    both = np.array([[Counter(names)[S], law[S]] for S in law])
-    middle = both.sum(axis=1) / 2
-    statistic = (np.square(both - middle[:, None]) / middle[:, None]).sum()
-    assert statistic < 21.1  # the 1e-4 tail of chi-square with 3 degrees of freedom
-    mean = np.mean([design.n_draws for design in waited])
-    expected = np.mean([len(rows) for rows in drawn])
-    error = np.std([len(rows) for rows in drawn]) * np.sqrt(2 / n_times)
-    assert abs(mean - expected) < 3.9 * error
+    tallies = np.zeros((4000, 4), dtype=int)
+    for tally, design in zip(tallies, designs, strict=True):
+        tally[design.indices] = design.counts
+    outcomes = [
+        tuple(tally) if sum(tally) <= 10 else "later" for tally in tallies.tolist()
+    ]
+    assert_follows(outcomes, waiting_law(masses, 3, 10))

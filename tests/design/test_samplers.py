@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from kernelkit import _parallel
-from kernelkit.design import sources
+from kernelkit.design import samplers, sources
 from kernelkit.design.bases import HermiteBasis, LegendreBasis
 from kernelkit.design.orthonormal import orthonormalize
+from kernelkit.design.orthonormal_basis import OrthonormalBasis
 from kernelkit.design.samplers import (
     METHODS,
     ProjectionDPP,
@@ -111,7 +113,8 @@ def test_same_seed_draws_the_same(method):
 def test_blocks_draw_from_streams_of_their_own():
     """So the first does not depend on what others take. Seen red with one stream."""
     source = PoolSource(orthonormalize(F))
-    first = source.dpp(np.random.default_rng(3).spawn(1)[0])
+    seed = np.random.default_rng(3).integers(2**32, size=4, dtype=np.uint32)
+    first = source.dpp(np.random.default_rng(seed))
 
     design = draw_design(
         source, M, "dpp_repeat", delta=None, rng=np.random.default_rng(3)
@@ -134,15 +137,19 @@ def test_compiled_code_draws_what_plain_code_does(monkeypatch):
 
 
 def test_random_state_may_be_a_generator_or_a_random_state():
-    """Seen red with a Generator that is copied."""
+    """Seen red with a Generator that is copied, and with blocks from spawned streams,
+    which a Generator of an old bit generator has not."""
     rng = np.random.default_rng(0)
     old = np.random.RandomState(0)
+    between = np.random.Generator(np.random.RandomState(0)._bit_generator)
 
     first, second = (draw("iid", random_state=rng) for _ in range(2))
     third = draw("dpp_repeat", random_state=old)
+    fourth, fifth = (draw("dpp_repeat", random_state=between) for _ in range(2))
 
     assert first.indices.tolist() != second.indices.tolist()
     assert third.n_draws == 4 * M
+    assert fourth.indices.tolist() != fifth.indices.tolist()
 
 
 @each_method
@@ -196,6 +203,28 @@ def test_a_row_with_nearly_all_the_mass_does_not_hold_up_labels():
     assert_allclose(design.weights, design.counts)  # m = 1
 
 
+@pytest.mark.parametrize(
+    ("method", "zeta", "n"),
+    [("iid", 0.0, 41), ("mixture", 0.5, 41), ("mixture", 1, 39)],
+)
+def test_rows_that_nearly_never_come_are_not_waited_for(method, zeta, n):
+    """The counts of the others do not overflow. Seen red with all positive chances."""
+    x = np.linspace(0.0, 12.0, 60)
+    line = np.stack([np.ones(60), x], axis=1)
+    options = {"measure": np.exp(-0.5 * x**2), "count": "labels", "zeta": zeta}
+
+    design = draw(method, n, line, **options)
+
+    assert design.n_labels == n
+    assert (design.counts > 0).all()
+    assert 1e10 < design.n_draws < 1e17
+    assert 0.5 < design.lambda_min <= design.lambda_max < 2.0
+    with pytest.raises(
+        ValueError, match=f"more than {n} from this pool. It never draws rows {n}, "
+    ):
+        draw(method, n + 1, line, **options)
+
+
 @pytest.mark.parametrize("method", ["dpp_repeat", "gvs"])
 def test_rows_that_are_in_every_block_do_not_hold_up_labels(method):
     """Seen red with blocks drawn until there are enough labels: it did not end."""
@@ -241,6 +270,27 @@ def test_rows_without_leverage_are_never_drawn_for_it():
         draw("iid", 30, F, count="labels")
 
 
+@pytest.mark.parametrize(
+    ("method", "zeta"),
+    [
+        *(("dpp_repeat", 0.0), ("gvs", 0.0), ("gvs", 0.5), ("iid", 0.0)),
+        *(("mixture", 0.5), ("volume", 0.0), ("uniform", 0.0), ("qr", 0.0)),
+    ],
+)
+def test_row_with_next_to_no_mass_keeps_a_weight(method, zeta):
+    """Even if k is beyond the largest number. Seen red with a division that warns, with
+    a weight of zero, and with w k of it infinite."""
+    masses = np.ones(20)
+    masses[3] = 1e-310
+    F = np.stack([np.ones(20), np.arange(20) == 3], axis=1)
+
+    design = draw(method, 20, F, measure=masses, zeta=zeta)
+
+    assert 3 in design.indices
+    assert (design.weights > 0.0).all()
+    assert 0.3 < design.lambda_min <= design.lambda_max < 3.0
+
+
 def test_equal_rows_share_no_block():
     """Seen red with rows accepted whatever they share with others."""
     F = np.repeat(RNG.normal(size=(8, 4)), 5, axis=0)
@@ -265,20 +315,31 @@ def test_equal_rows_share_no_block():
     ids=["equal rows", "dependent", "wide", "powers", "outlier", "scales"],
 )
 def test_hostile_features_are_drawn_from(F):
-    """Seen red with residuals divided by their theoretical sum."""
+    """Also if the sum of residuals is less than its theoretical value and uniform
+    numbers are near 1. Seen red with residuals divided by the theoretical sum."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of dependent features
         pool = orthonormalize(F)
-    Q = pool.Q * (1.0 + 1e-7 * RNG.normal(size=pool.Q.shape))
-    for source in (PoolSource(pool), PoolSource(type(pool)(**vars(pool) | {"Q": Q}))):
+    noise = 1.0 + 1e-7 * RNG.normal(size=pool.Q.shape)
+    for factor in (1.0, noise, 1.0 - 1e-7):
+        source = PoolSource(replace(pool, Q=factor * pool.Q))
         rng = np.random.default_rng(0)
         for _ in range(100):
             rows = source.dpp(rng)
             assert len(set(rows.tolist())) == pool.rank
-            chain = sources.chain_dpp(
-                source.Q, source.leverage, rows[:1], start(source, rows[0]), rng
-            )
-            assert len(set(chain.tolist())) == pool.rank
+            for uniforms in (rng, NearOne()):
+                basis = start(source, rows[0])
+                chain = sources.chain_dpp(
+                    source.Q, source.leverage, rows[:1], basis, uniforms
+                )
+                assert len(set(chain.tolist())) == pool.rank
+
+
+class NearOne:
+    """A generator of the largest numbers below 1."""
+
+    def random(self, n):
+        return np.full(n, np.nextafter(1.0, 0.0))
 
 
 def start(source, row):
@@ -347,7 +408,7 @@ def test_growth_ends():
     with pytest.warns(ConvergenceWarning, match="of 300 draws"):
         design = draw("iid", "auto", few, delta=1e-3)
     assert design.n_draws == 50 * M
-    every = draw("uniform", "auto", few, delta=1e-3)
+    every = draw("uniform", "auto", F[:20], delta=1e-3)
     assert every.n_draws == 20
     assert every.lambda_min == pytest.approx(1.0)
 
@@ -420,12 +481,37 @@ def test_reduction_keeps_so_many(reduce_to, reduce_method):
         ((F, 12, "mixture"), {}, "needs zeta > 0"),
         ((F, 12, "iid"), {"zeta": 0.5}, "no second density"),
         ((F, 12, "gvs"), {"zeta": 1.5}, r"in \[0, 1\]"),
+        ((F, 12, "gvs"), {"zeta": "a"}, "'zeta' argument .* Got 'a'"),
+        ((F, 12, "gvs"), {"zeta": True}, "'zeta' argument"),
+        ((F, 12, "iid"), {"zeta": np.nan}, "'zeta' argument"),
         ((F, 12, "iid"), {"density": MASSES}, "draws nothing from `density`"),
         ((F, 12, "gvs"), {"zeta": 0.5, "density": -MASSES}, "nonnegative"),
         ((F, 12, "gvs"), {"zeta": 0.5, "density": MASSES * np.nan}, "finite"),
         ((F, 12, "gvs"), {"zeta": 0.5, "density": MASSES[:5]}, r"shape \(300,\)"),
-        ((F, 12), {"measure": -MASSES}, "[Nn]egative"),
-        ((F, 12), {"measure": 0.0 * MASSES}, "zero"),
+        ((F, 12, "gvs"), {"zeta": 0.5, "density": abs}, "'density' .* no numbers"),
+        (
+            (F, 12, "gvs"),
+            {
+                "zeta": 0.5,
+                "density": np.where(MASSES > 0.0, 1.0, np.inf),
+                "measure": MASSES,
+            },
+            "'density' argument must be finite .* inf at row 0",
+        ),
+        (
+            (F, 12, "gvs"),
+            {"zeta": 0.5, "density": MASSES == 0.0, "measure": MASSES},
+            "'density' argument must not be zero",
+        ),
+        ((F, 12), {"measure": -MASSES}, "'measure' argument must be .* nonnegative"),
+        ((F, 12), {"measure": 0.0 * MASSES}, "'measure' argument must not be zero"),
+        ((F, 12), {"measure": MASSES * np.nan}, "'measure' .* Got nan at row 0"),
+        ((F, 12), {"measure": MASSES[:5]}, r"'measure' .* \(300,\). Got shape \(5,\)"),
+        ((F, 12), {"measure": [1.0, 2.0]}, r"'measure' .* Got shape \(2,\)"),
+        ((F, 12), {"measure": [[1.0], [2.0, 3.0]]}, "'measure' .* Got no numbers"),
+        ((F, 12), {"measure": ["heavy"] * 300}, "'measure' .* Got no numbers"),
+        ((F, 12), {"measure": abs}, "'measure' .* Got no numbers"),
+        ((F, 12), {"replace": "no"}, "'replace' argument must be True or False"),
         ((F, 12), {"delta": 1.0}, "'delta' argument"),
         ((F, 12), {"n_boost": 0}, "'n_boost' argument"),
         ((F, 12, "svd"), {}, "'method' argument"),
@@ -441,14 +527,61 @@ def test_reduction_keeps_so_many(reduce_to, reduce_method):
         ((F, 12), {"reduce_to": "auto", "delta": None}, "delta is None"),
         ((F * np.nan, 12), {}, "NaN"),
         ((0.0 * F, 12), {}, "zero"),
+        ((OrthonormalBasis(), 12), {}, r"'F_or_basis' .* Got OrthonormalBasis\(\)"),
+        ((LegendreBasis, 12), {}, "'F_or_basis' .* Got <class"),
         ((BASIS, 20, "qr"), {}, "a basis has none"),
         ((BASIS, 20), {"measure": MASSES}, "own law"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, options, message):
-    """Seen red without the check of zeta."""
+    """Seen red without the checks of zeta, of `replace`, of the basis and of numbers
+    per row."""
     with pytest.raises(ValueError, match=message):
         sample_design(*arguments, **options)
+
+
+@pytest.mark.parametrize("method", ["gvs", "mixture"])
+@pytest.mark.parametrize("delta", [None, 0.5])
+def test_density_that_leaves_rows_out_is_no_density_of_all_draws(method, delta):
+    """Their weights would be infinite. Seen red without the check, and with a check of
+    zeros only."""
+    density = np.where(np.arange(300) < 290, 1.0, 0.0)
+    options = {"zeta": 1.0, "delta": delta}
+    message = "zero at rows 290, 291, 292, 293, 294 and others although"
+
+    with pytest.raises(ValueError, match=message):
+        draw(method, 24, density=density, **options)
+    with pytest.raises(ValueError, match=message):
+        draw(method, 24, density=np.maximum(density, 1e-310), **options)
+
+    outside = draw(method, 24, F * density[:, None], density=density, **options)
+    part = draw(method, 24, density=density, **options | {"zeta": 0.9})
+    for design in (outside, part):
+        assert np.isfinite(design.weights).all()
+        assert design.lambda_min > 0.1
+
+
+def test_design_without_an_eigenvalue_is_not_called_stable(monkeypatch):
+    """Seen red with `lambda_min < least`, which NaN is not."""
+    monkeypatch.setattr(
+        samplers, "eigenvalues", lambda rows, n: np.full(rows.shape[1], np.nan)
+    )
+
+    with pytest.warns(ConvergenceWarning, match="has nan"):
+        design = draw("iid", 24, delta=0.5)
+
+    assert design.n_tries == 50
+
+
+def test_numbers_per_row_may_be_of_any_scale():
+    """Seen red with sums of them, which overflow."""
+    options = {"zeta": 0.5, "density": MASSES + 1.0, "measure": MASSES}
+    large = {
+        "density": list(2.0**1019 * (MASSES + 1.0)),
+        "measure": list(2.0**1019 * MASSES),
+    }
+
+    same(draw("gvs", **options), draw("gvs", **options | large))
 
 
 def test_rows_that_do_not_determine_the_functions_are_not_reduced():
