@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
@@ -38,6 +39,8 @@ N_JOBS = [
 ORDER = [Options(Integral, {0, 1})]
 POSITIVE = [Interval(Real, 0, None, closed="neither")]
 NON_NEGATIVE = [Interval(Real, 0, None, closed="left")]
+SHARE = [Interval(Real, 0, 1, closed="both")]
+SHARE_BELOW_1 = [Interval(Real, 0, 1, closed="left")]
 NUMBER = [Interval(Real, None, None, closed="neither")]
 WHOLE = [Interval(Integral, 1, None, closed="left")]
 BOOLEAN = ["boolean"]
@@ -280,6 +283,11 @@ def takes_new_rows(kernel: Any) -> None:
             "partial_fit compares rows with those of earlier batches, which "
             "kernel='precomputed' cannot: use fit, or another kernel."
         )
+
+
+def some_rows(X: Any, rows: Array) -> Any:
+    """Take rows of an array, a list or a data frame, which stays one."""
+    return _safe_indexing(X, rows)
 
 
 def takes_sparse(kernel: Any) -> bool:

@@ -6,15 +6,14 @@ import pickle
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import _safe_indexing, check_array, check_consistent_length
-from sklearn.utils._param_validation import Interval
+from sklearn.utils import check_array, check_consistent_length
 
 from kernelkit import _parallel
 from kernelkit import _validation as check
@@ -167,11 +166,11 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "n_boost": check.WHOLE,
         "reduce_to": [*check.one_of("auto"), *check.POSITIVE, None],
         "reduce_method": check.one_of(*REDUCE_METHODS),
-        "zeta": [Interval(Real, 0, 1, closed="both")],
+        "zeta": check.SHARE,
         "fit_intercept": check.BOOLEAN,
         "count": check.one_of(*COUNTS),
         "max_resample": check.WHOLE,
-        "rank_tol": [Interval(Real, 0, 1, closed="left"), None],
+        "rank_tol": [*check.SHARE_BELOW_1, None],
         "n_jobs": check.N_JOBS,
         "random_state": check.RANDOM_STATE,
     }
@@ -576,7 +575,7 @@ def _with_mass(X: Any, rows: Array, weights: Array | None) -> _Rows:
     if weights is None or weights.all():
         return _Rows(X, weights, np.arange(len(rows)))
     heavy = np.flatnonzero(weights)
-    return _Rows(_safe_indexing(X, heavy), weights[heavy], heavy)
+    return _Rows(check.some_rows(X, heavy), weights[heavy], heavy)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from sklearn.base import (
     TransformerMixin,
     clone,
 )
-from sklearn.utils import _safe_indexing
 
 from kernelkit import _validation as check
 from kernelkit._validation import Array
@@ -109,8 +108,8 @@ class OrthonormalBasis(
         X = _as_named(X, rows)
         if weights is not None and not weights.all():
             heavy = np.flatnonzero(weights)
-            X, rows, weights = _safe_indexing(X, heavy), rows[heavy], weights[heavy]
-            y = None if y is None else _safe_indexing(y, heavy)
+            X, rows, weights = check.some_rows(X, heavy), rows[heavy], weights[heavy]
+            y = None if y is None else check.some_rows(y, heavy)
         self.base_ = None if self.base is None else clone(self.base)
         if self.base_ is not None:
             self.base_.fit(X, y)
