@@ -50,7 +50,7 @@ def stable_fits(method, n, n_designs, **options):
             continue
         rows, christoffel = source.rows(design.indices)
         y = Y[design.indices]
-        fit = solve(rows, christoffel, design.weights, design.n_draws, y)
+        fit = solve(rows, np.log(christoffel), design.weights, design.n_draws, y)
         phi = source.pool.Q / np.sqrt(MASSES)[:, None]
         yield design, MASSES @ np.square(Y - phi @ fit.theta)
 
