@@ -381,7 +381,7 @@ class Problem:
     def sums(self, *, over_basis: bool = False) -> NormalEquations:
         """Sum over the rows what `whiten` needs.
 
-        If that turns out to lack digits, sums over the basis take longer and have them.
+        Where these lack digits, sums over the basis take longer and have them.
         """
         if self.basis_rows is not None:
             return sum_rows(self.basis_rows, self.y, self.weights)
@@ -394,6 +394,10 @@ class Problem:
             basis=self.span.basis() if over_basis else None,
             n_jobs=self.n_jobs,
         )
+
+    def lacks_digits(self, sums: NormalEquations, alpha: float) -> bool:
+        """Tell whether `alpha` is too small for `sums`."""
+        return self.basis_rows is None and self.span.lacks_digits(sums, alpha)
 
     def whiten(
         self, sums: NormalEquations, *, over_basis: bool = False
@@ -650,12 +654,12 @@ def _solve_direct(
     problem: Problem, alpha: Array
 ) -> tuple[NormalEquations, SolveResult]:
     """Sum over the rows and solve the equations; return both."""
-    white = problem.whiten(problem.sums())
-    result = solve_direct(problem.centered(white), alpha)
-    if not result.has_converged and problem.basis_rows is None:
-        white = problem.sums(over_basis=True)
-        result = solve_direct(problem.centered(white), alpha)
-    return white, result
+    sums = problem.sums()
+    over_basis = problem.lacks_digits(sums, float(alpha.min()))
+    if over_basis:
+        sums = problem.sums(over_basis=True)
+    white = problem.whiten(sums, over_basis=over_basis)
+    return white, solve_direct(problem.centered(white), alpha)
 
 
 def _approximate_gram(problem: Problem) -> Array:

@@ -290,6 +290,7 @@ def _paths(
     is_in = np.zeros((len(trainings), len(problem.y)), dtype=bool)
     for i, training in enumerate(trainings):
         is_in[i, training] = True
+    n_sets = len(trainings)
     patterns, part_of = np.unique(is_in, axis=1, return_inverse=True)
     part_of = part_of.ravel()
     for again in (False, True):
@@ -300,15 +301,14 @@ def _paths(
             sums = part.sums(over_basis=again)
             for i in np.flatnonzero(pattern).tolist():
                 totals[i] = totals[i] + sums if i in totals else sums
-        solved = []
-        for i in range(len(trainings)):
-            if i not in totals or not totals[i].weight > 0.0:
-                raise ValueError("A fold leaves no row with weight to fit: change cv.")
-            white = problem.whiten(totals.pop(i), over_basis=again)
-            solved.append((white, alpha_path(problem.centered(white))))
-        is_exact = all(path.noise <= least_alpha for _, path in solved)
-        if is_exact or problem.basis_rows is not None:
+        if any(i not in totals or not totals[i].weight > 0.0 for i in range(n_sets)):
+            raise ValueError("A fold leaves no row with weight to fit: change cv.")
+        if not any(problem.lacks_digits(s, least_alpha) for s in totals.values()):
             break
+    solved = []
+    for i in range(n_sets):
+        white = problem.whiten(totals.pop(i), over_basis=again)
+        solved.append((white, alpha_path(problem.centered(white))))
     return solved
 
 
