@@ -274,7 +274,7 @@ class TestAccuracy:
         ],
     )
     def test_error_bound(self, oversampling, regularized, most):
-        """Seen red with the ridge alone as the bound, and with its square."""
+        """Seen red with the ridge alone as the bound, and with 1000 times as much."""
         for seed in range(4):
             sketch = model(seed, oversampling=oversampling, regularized=regularized)
             Z = sketch.fit_transform(X)

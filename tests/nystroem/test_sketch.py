@@ -261,8 +261,8 @@ class TestBudget:
         np.testing.assert_allclose(Z @ Z.T, linear_kernel(QUERIES), atol=1e-9)
 
     @pytest.mark.parametrize("scale", [1e-160, 1e-200])
-    def test_kernel_without_digits_has_one_component(self, scale):
-        """Seen red in a loop without end."""
+    def test_kernel_without_digits_has_few_components(self, scale):
+        """Seen red in a loop without end, at 1e-160."""
         sketch = model(kernel="linear", gamma=None, ridge="auto").fit(scale * X)
 
         assert len(sketch.components_) < 5
@@ -278,7 +278,7 @@ class TestBudget:
 
     @pytest.mark.parametrize("ridge", [1e-12, 1e-3, 0.05])
     def test_raised_ridge_is_found_in_few_steps(self, ridge, monkeypatch):
-        """And is not far too high. Seen red with equal steps: 118 for 1e-12."""
+        """And is not far too high. Seen red with equal steps, which are 35."""
         factorised = []
         factors = Dictionary._factors.func
 
@@ -293,7 +293,7 @@ class TestBudget:
         with pytest.warns(UserWarning, match="was raised to"):
             sketch = model(max_components=60, ridge=ridge).fit(X)
 
-        assert len(factorised) < 40
+        assert len(factorised) < 25
         assert 48 <= len(sketch.components_) <= 60
 
     @pytest.mark.parametrize("n_rows", [1, 600])
