@@ -12,7 +12,6 @@ from sklearn import get_config
 from sklearn.base import clone
 from sklearn.gaussian_process.kernels import Kernel, WhiteKernel
 from sklearn.metrics import pairwise
-from sklearn.utils._param_validation import validate_parameter_constraints
 
 from kernelkit import _parallel
 from kernelkit import _validation as check
@@ -308,15 +307,17 @@ def _named(name: str, parameters: dict[str, Any], n_features: int) -> PairKernel
             f"kernel_params of kernel={name!r} may be gamma, degree and coef0. Got "
             f"{', '.join(unknown)} instead."
         )
-    validate_parameter_constraints(
-        {key: check.KERNEL_PARAMETERS[key] for key in parameters},
-        parameters,
-        caller_name=f"kernel={name!r}",
-    )
     numbers = {"gamma": 1.0 if name == "chi2" else 1.0 / max(n_features, 1)}
-    numbers |= {
-        key: float(value) for key, value in parameters.items() if value is not None
-    }
+    for key, value in parameters.items():
+        if value is None:
+            continue
+        allowed = check.KERNEL_PARAMETERS[key][0]
+        if not allowed.is_satisfied_by(value):
+            raise ValueError(
+                f"The {key!r} parameter of kernel={name!r} must be {allowed}. Got "
+                f"{value!r} instead."
+            )
+        numbers[key] = float(value)
     return PairKernel(name, **numbers)
 
 
