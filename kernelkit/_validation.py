@@ -38,6 +38,7 @@ N_JOBS = [
 ORDER = [Options(Integral, {0, 1})]
 POSITIVE = [Interval(Real, 0, None, closed="neither")]
 NON_NEGATIVE = [Interval(Real, 0, None, closed="left")]
+FRACTION = [Interval(Real, 0, 1, closed="neither")]
 NUMBER = [Interval(Real, None, None, closed="neither")]
 WHOLE = [Interval(Integral, 1, None, closed="left")]
 BOOLEAN = ["boolean"]
@@ -239,7 +240,7 @@ def targets(estimator: BaseEstimator, y: Any) -> Array:
         y = y.astype(np.float64, order="C")
     if np.isnan(y).any():  # None among objects
         raise ValueError("Input y contains NaN: drop these rows.")
-    scale = np.abs(y).max()
+    scale = _size(y)
     if scale > np.finfo(np.float64).max / 4:
         raise ValueError(
             f"y holds numbers up to {scale:.3g}, whose differences overflow: divide y "
@@ -337,7 +338,7 @@ def kernel_rows(
             )
         return X.copy() if reset else X
     values = X.data if sparse.issparse(X) else X
-    scale = float(np.abs(values).max(initial=0.0))
+    scale = _size(values)
     if scale > np.sqrt(np.finfo(X.dtype).max / X.shape[1]) / 4:
         raise ValueError(
             f"X holds numbers up to {scale:.3g}, whose squares overflow {X.dtype}: "
@@ -497,7 +498,7 @@ def _numbers(
         else:
             X = np.ascontiguousarray(X, dtype=dtype)
     values = X.data if sparse.issparse(X) else X
-    scale = np.abs(values).max(initial=0.0)
+    scale = _size(values)
     if scale > np.finfo(values.dtype).max / 4:
         raise ValueError(
             f"X holds numbers up to {scale:.3g}, whose differences overflow: rescale "
@@ -531,6 +532,11 @@ def _ordered(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
             "could tie: convert X to float64 or to one integer dtype yourself."
         )
     return X
+
+
+def _size(values: Array) -> float:
+    """Return the largest absolute value, without a copy."""
+    return max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
 
 
 def _is_rounded(given: Any, X: Array) -> bool:

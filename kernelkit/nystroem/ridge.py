@@ -14,7 +14,7 @@ from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._warnings import warn
 from kernelkit.linalg import Centers, PairKernel, as_kernel, product
-from kernelkit.nystroem.centers import RULES, choose_centers
+from kernelkit.nystroem.centers import RULES, choose_centers, given_rows
 from kernelkit.nystroem.solvers import (
     SolveResult,
     Span,
@@ -29,6 +29,7 @@ from kernelkit.nystroem.statistics import (
     sum_rows,
     tile_rows,
 )
+from kernelkit.nystroem.steps import power_above
 from kernelkit.nystroem.stream import feed, forget, solved
 
 Array = npt.NDArray[Any]
@@ -70,8 +71,9 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         or by randomly pivoted Cholesky. Or the centres themselves, of shape
         (m, n_features), or the row numbers of them, whole numbers of shape (m,).
     selection_samples : int, "auto" or None, default="auto"
-        Number of random rows that "rls" and "rpcholesky" choose from. "auto" stands for
-        the larger of 4000 and 10 per centre, None for all rows.
+        Number of random rows that "rls" and "rpcholesky" choose from, not less than
+        `n_components`. "auto" stands for the larger of 4000 and 10 per centre, None for
+        all rows.
     solver : {"auto", "direct", "cg"}, default="auto"
         "direct" sums an m x m matrix over the rows and factors it. "cg" passes over the
         rows again in each iteration of preconditioned conjugate gradients and is for
@@ -86,10 +88,12 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     dictionary : {"warmup", "adaptive"}, default="warmup"
         How `partial_fit` gets its centres: "warmup" chooses them among the first
         `warmup_samples` rows, from which `fit` on the same centres differs by rounding;
-        "adaptive" lets them change as rows come, for streams that drift.
+        "adaptive" lets them change as rows come, for streams that drift, and needs
+        ``centers="rls"``. It changes them while they are fewer than `n_components` and
+        where `novelty_` exceeds 2.
     warmup_samples : int or "auto", default="auto"
         Rows that `partial_fit` waits for; "auto" stands for the larger of 2000 and 8
-        per centre.
+        per centre. "warmup" needs one for each centre.
     dtype : {"float32", "float64"} or None, default=None
         Precision of kernel values; sums and solutions have float64. None keeps that of
         float32 rows.
@@ -157,9 +161,11 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     others, as in small clusters and rare regions, and are as good where none is.
 
     The direct solver works in an orthonormal basis of the span of the centres; those
-    that add less than 1e-10 of the largest k(x, x) to it, or 1e-6 in float32, are left
-    out. If the penalty is too small for sums of kernel values in float64, sums over the
-    basis take their place, in up to three times the time.
+    that add less than 1e-10 of their own k(x, x) to it, or 1e-6 in float32, are left
+    out. Where rounding of sums of kernel values in float64 would come near to the
+    penalty, sums over the basis follow and take their place, in some four times the
+    time. `partial_fit`, which sees rows once, decides by how near to dependent the
+    centres are; with "adaptive" it always sums over the basis.
 
     References
     ----------
@@ -506,8 +512,7 @@ def pose(
             "kernel or other parameters of it."
         )
     y_2d = y.reshape(len(y), -1)
-    _, exponent = np.frexp(np.abs(y_2d).max(axis=0))
-    unit = np.ldexp(1.0, exponent)
+    unit = power_above(y_2d)
     y_2d = y_2d / unit
     base = np.zeros(y_2d.shape[1])
     if estimator.fit_intercept:
@@ -626,14 +631,7 @@ def _find_centers(
             "With a precomputed kernel, centers must be a rule or row numbers. Got "
             f"shape {np.shape(rule)} instead."
         )
-    rows = check.kernel_rows(
-        BaseEstimator(), rule, reset=True, kernel=kernel.name, dtype=X.dtype
-    )
-    if rows.shape[1] != X.shape[1]:
-        raise ValueError(
-            f"centers have {rows.shape[1]} features, and X has {X.shape[1]}: they must "
-            "be rows like those of X."
-        )
+    rows = given_rows(kernel, rule, X)
     return kernel.centers(rows, np.full(rows.shape[0], -1)), None
 
 
@@ -646,7 +644,7 @@ def _has_all_rows(centers: Centers, n: int, weights: Array | None) -> bool:
 
 def _counts(centers: Centers, proba: Array | None, weights: Array) -> Array:
     if proba is None:
-        return np.full(len(centers), weights.sum() / len(centers))
+        return np.full(len(centers), weights.sum() / max(len(centers), 1))
     return weights[centers.ids] / proba
 
 

@@ -80,7 +80,7 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         The penalties, ascending and each once.
     scores_ : ndarray of shape (n_alphas,)
         Score of each, greater is better: minus the GCV, or the mean over the folds.
-        With several outputs, the GCV is the mean over them.
+        With several outputs, the GCV is the mean over them. NaN is never the best.
     effective_dimension_ : ndarray of shape (n_alphas,)
         Degrees of freedom of the fit with each, without the intercept.
     components_, component_indices_, dual_coef_, intercept_, kernel_
@@ -204,7 +204,12 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 scores = -_gcv(problem, path, alphas)
             else:
                 white, path, scores = self._cross_validate(problem, y, alphas)
-        best = int(np.argmax(scores))
+        if np.isnan(scores).all():
+            raise ValueError(
+                "The score of every alpha is NaN: look at scoring, and whether each "
+                "fold of cv has rows enough for it."
+            )
+        best = int(np.nanargmax(scores))
         if self.scoring is None:
             with np.errstate(over="ignore"):
                 scores = scores * problem.unit.max() ** 2
@@ -261,6 +266,10 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
             left_out = problem.take(test)
             options = {}
             if left_out.weights is not None:
+                if not left_out.weights.any():
+                    raise ValueError(
+                        "A fold leaves no row with weight to score: change cv."
+                    )
                 options["sample_weight"] = left_out.weights
             predictions = _predict(left_out, white, path, alphas)
             scores[i] = [

@@ -14,6 +14,7 @@ Array = npt.NDArray[Any]
 
 _LEAST_PIVOT = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-6}
 _INDEFINITE = 1e-8  # of k(x, x): rounding leaves less
+_SAFE_PIVOT = 1e-6  # of k(x, x): down to it, sums over many rows have digits to spare
 _ROUNDING = 100.0 * float(np.finfo(np.float64).eps)  # of sums; more does harm
 _ALIKE = 0.01  # ratio of norms down to which no order loses digits
 
@@ -44,6 +45,20 @@ class Span:
     def rank(self) -> int:
         """Number r of functions in the basis."""
         return self.factor.shape[1]
+
+    @property
+    def values(self) -> Array:
+        """Values (m, r) of the basis at the centres."""
+        values = np.empty_like(self.factor)
+        values[self.order] = self.factor
+        return values
+
+    @property
+    def is_far_from_dependent(self) -> bool:
+        """Whether each centre is far from what those before it span."""
+        own = np.square(self.factor[: self.rank]).sum(axis=1)
+        shares = np.square(self.factor.diagonal()) / own
+        return self.rank == len(self.order) and bool((shares > _SAFE_PIVOT).all())
 
     def whiten(self, normal: NormalEquations) -> NormalEquations:
         """Turn sums over kernel values to the centres to ones over the basis."""
