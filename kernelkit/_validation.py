@@ -116,6 +116,44 @@ def bandwidth_numbers(owner: str, value: Any, n_features: int) -> Array:
     return np.full(n_features, numbers)
 
 
+def positive_numbers(
+    estimator: BaseEstimator, parameter: str, sizes: Sequence[int] | None, words: str
+) -> Array:
+    """Check a parameter that is one or several finite numbers > 0.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose parameter it is.
+    parameter : str
+        Its name.
+    sizes : sequence of int or None
+        How many numbers there may be; None means 1 or more.
+    words : str
+        What it must be, in the refusal.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError with the words of scikit-learn.
+    """
+    value = getattr(estimator, parameter)
+    try:
+        numbers = np.array(value, dtype=np.float64, ndmin=1)
+    except (ValueError, TypeError):
+        numbers = np.empty(0)
+    is_right = numbers.ndim == 1 and numbers.size and (numbers > 0.0).all()
+    if not (is_right and np.isfinite(numbers).all()) or (
+        sizes is not None and numbers.size not in sizes
+    ):
+        name = type(estimator).__name__
+        raise InvalidParameterError(
+            f"The {parameter!r} parameter of {name} must be {words}. "
+            f"Got {value!r} instead."
+        )
+    return numbers
+
+
 def sargan(owner: str, value: Any) -> str | tuple[float, ...]:
     """Check the coefficients of a Sargan kernel; names pass."""
     if isinstance(value, str):

@@ -7,6 +7,8 @@ as numpy scalars of that precision, as others would widen float32.
 """
 
 import math
+from typing import Any
+
 import numpy as np
 
 from kernelkit._jit import jit
@@ -14,7 +16,7 @@ from kernelkit._jit import jit
 CONTRACT = {"contract"}  # a * b + c is rounded once; NaN and infinity stay
 
 
-def exp_constants(dtype):
+def exp_constants(dtype: Any) -> Any:
     """List the numbers by which `_exp_row` computes in a precision.
 
     - 1 / log 2.

@@ -359,7 +359,7 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):
 
 
 def _is_factor(value: Any) -> bool:
-    return isinstance(value, Real) and bool(0.0 <= value < np.inf)
+    return isinstance(value, Real) and 0.0 <= float(value) < np.inf
 
 
 def _signs(codes: Array, n_classes: int) -> Array:

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_consistent_length
 
 from kernelkit import _parallel
@@ -569,18 +568,8 @@ def evaluate(estimator: Any, X: Any) -> Array:
 def penalties(estimator: Any, y: Array) -> Array:
     """Check alpha: a number, or one for each output."""
     n_outputs = 1 if y.ndim == 1 else y.shape[1]
-    try:
-        alpha = np.array(estimator.alpha, dtype=np.float64, ndmin=1)
-    except (ValueError, TypeError):
-        alpha = np.empty(0)
-    is_right = alpha.ndim == 1 and alpha.size in (1, n_outputs) and alpha.size
-    if not (is_right and (alpha > 0.0).all() and np.isfinite(alpha).all()):
-        raise InvalidParameterError(
-            f"The 'alpha' parameter of {type(estimator).__name__} must be a finite "
-            f"number > 0 or {n_outputs} of them, one per output. "
-            f"Got {estimator.alpha!r} instead."
-        )
-    return alpha
+    words = f"a finite number > 0 or {n_outputs} of them, one per output"
+    return check.positive_numbers(estimator, "alpha", (1, n_outputs), words)
 
 
 def tags(estimator: Any, tags: Any) -> Any:

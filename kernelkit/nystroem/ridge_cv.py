@@ -7,7 +7,6 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
-from sklearn.utils._param_validation import InvalidParameterError
 
 from kernelkit import _parallel
 from kernelkit import _validation as check
@@ -195,7 +194,9 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self : NystroemRidgeCV
         """
         y = check.targets(self, y)
-        alphas = self._check_alphas()
+        alphas = np.unique(
+            check.positive_numbers(self, "alphas", None, "a list of finite numbers > 0")
+        )
         problem = pose(self, X, y, sample_weight, alpha=float(alphas[0]))
         with _parallel.one_blas_thread:
             if self.scoring is None:
@@ -236,19 +237,6 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
             Predictions, float64.
         """
         return evaluate(self, X)
-
-    def _check_alphas(self) -> Array:
-        try:
-            alphas = np.asarray(self.alphas, dtype=np.float64)
-        except (ValueError, TypeError):
-            alphas = np.empty(0)
-        is_right = alphas.ndim == 1 and alphas.size
-        if not (is_right and (alphas > 0.0).all() and np.isfinite(alphas).all()):
-            raise InvalidParameterError(
-                f"The 'alphas' parameter of {type(self).__name__} must be a list of "
-                f"finite numbers > 0. Got {self.alphas!r} instead."
-            )
-        return np.unique(alphas)
 
     def _cross_validate(
         self, problem: Problem, y: Array, alphas: Array
