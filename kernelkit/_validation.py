@@ -41,6 +41,7 @@ POSITIVE = [Interval(Real, 0, None, closed="neither")]
 NON_NEGATIVE = [Interval(Real, 0, None, closed="left")]
 SHARE = [Interval(Real, 0, 1, closed="both")]
 SHARE_BELOW_1 = [Interval(Real, 0, 1, closed="left")]
+FRACTION = [Interval(Real, 0, 1, closed="neither")]
 NUMBER = [Interval(Real, None, None, closed="neither")]
 WHOLE = [Interval(Integral, 1, None, closed="left")]
 BOOLEAN = ["boolean"]
@@ -116,6 +117,44 @@ def bandwidth_numbers(owner: str, value: Any, n_features: int) -> Array:
             f"or {n_features} of them, one per feature. Got {value!r} instead."
         )
     return np.full(n_features, numbers)
+
+
+def positive_numbers(
+    estimator: BaseEstimator, parameter: str, sizes: Sequence[int] | None, words: str
+) -> Array:
+    """Check a parameter that is one or several finite numbers > 0.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose parameter it is.
+    parameter : str
+        Its name.
+    sizes : sequence of int or None
+        How many numbers there may be; None means 1 or more.
+    words : str
+        What it must be, in the refusal.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError with the words of scikit-learn.
+    """
+    value = getattr(estimator, parameter)
+    try:
+        numbers = np.array(value, dtype=np.float64, ndmin=1)
+    except (ValueError, TypeError):
+        numbers = np.empty(0)
+    is_right = numbers.ndim == 1 and numbers.size and (numbers > 0.0).all()
+    if not (is_right and np.isfinite(numbers).all()) or (
+        sizes is not None and numbers.size not in sizes
+    ):
+        name = type(estimator).__name__
+        raise InvalidParameterError(
+            f"The {parameter!r} parameter of {name} must be {words}. "
+            f"Got {value!r} instead."
+        )
+    return numbers
 
 
 def sargan(owner: str, value: Any) -> str | tuple[float, ...]:
@@ -242,7 +281,7 @@ def targets(estimator: BaseEstimator, y: Any) -> Array:
         y = y.astype(np.float64, order="C")
     if np.isnan(y).any():  # None among objects
         raise ValueError("Input y contains NaN: drop these rows.")
-    scale = np.abs(y).max()
+    scale = _size(y)
     if scale > np.finfo(np.float64).max / 4:
         raise ValueError(
             f"y holds numbers up to {scale:.3g}, whose differences overflow: divide y "
@@ -345,7 +384,7 @@ def kernel_rows(
             )
         return X.copy() if reset else X
     values = X.data if sparse.issparse(X) else X
-    scale = float(np.abs(values).max(initial=0.0))
+    scale = _size(values)
     if scale > np.sqrt(np.finfo(X.dtype).max / X.shape[1]) / 4:
         raise ValueError(
             f"X holds numbers up to {scale:.3g}, whose squares overflow {X.dtype}: "
@@ -505,7 +544,7 @@ def _numbers(
         else:
             X = np.ascontiguousarray(X, dtype=dtype)
     values = X.data if sparse.issparse(X) else X
-    scale = np.abs(values).max(initial=0.0)
+    scale = _size(values)
     if scale > np.finfo(values.dtype).max / 4:
         raise ValueError(
             f"X holds numbers up to {scale:.3g}, whose differences overflow: rescale "
@@ -539,6 +578,11 @@ def _ordered(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
             "could tie: convert X to float64 or to one integer dtype yourself."
         )
     return X
+
+
+def _size(values: Array) -> float:
+    """Return the largest absolute value, without a copy."""
+    return max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
 
 
 def _is_rounded(given: Any, X: Array) -> bool:

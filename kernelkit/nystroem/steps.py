@@ -11,21 +11,26 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from kernelkit import _parallel
 from kernelkit._validation import Array
 from kernelkit.linalg import Centers, PairKernel, row_tiles
 from kernelkit.nystroem.centers import choose_centers
-from kernelkit.nystroem.dictionary import Draws, Sketch, add_rows, complete, start
-from kernelkit.nystroem.solvers import Span, alpha_path, find_span, solve_direct
+from kernelkit.nystroem.dictionary import (
+    Draws,
+    Sketch,
+    add_rows,
+    complete,
+    stack,
+    start,
+)
+from kernelkit.nystroem.solvers import Span, find_span, solve_direct
 from kernelkit.nystroem.statistics import NormalEquations, accumulate
 
 _RIDGE = 3.0  # of the sketch, in units of alpha
 _OVERSAMPLING = 4.0  # of the sketch
 _FEWEST_ROWS, _MOST_ROWS = 256, 4096  # of a step after the warm-up
 _PROBED_ROWS = 1024  # of a step, whose residuals tell how new its rows are
-_LEAST_PIVOT = 1e-3  # of centres, down to which sums of kernel values will do
 _NOISE = 1000.0  # roundings of k(x, x), below which a residual is none
 _DEVIATIONS = 3.0  # standard errors of a mean residual that may be chance
 _NEW, _DRIFT = 2.0, 3.0  # novelties worth new centres, and a warning if there are none
@@ -68,11 +73,17 @@ def join(parts: Iterable[Rows]) -> Rows:
     if len(parts) == 1:
         return parts[0]
     return Rows(
-        _stack([part.X for part in parts]),
+        stack([part.X for part in parts]),
         np.concatenate([part.y for part in parts]),
         np.concatenate([part.weights for part in parts]),
         np.concatenate([part.ids for part in parts]),
     )
+
+
+def power_above(y: Array) -> Array:
+    """Return the power of 2 above the sizes of targets (n, n_outputs); 1 above 0."""
+    _, exponent = np.frexp(np.abs(y).max(axis=0))
+    return np.ldexp(1.0, exponent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +130,11 @@ class Settings:
     seed: int
     n_jobs: int | None
 
+    def wide_enough(self, y: Array) -> "Settings":
+        """Raise the unit so that targets are at most 1 in it."""
+        unit = np.maximum(self.unit, power_above(y - self.base))
+        return replace(self, unit=unit)
+
     def scaled(self, y: Array) -> Array:
         """Copy targets into the unit of the sums."""
         return (y - self.base) / self.unit
@@ -140,7 +156,8 @@ class Learned:
     span : Span
         Functions that the centres span.
     basis : ndarray of shape (m, r) or None
-        Basis of the span that sums are over, if those of kernel values lack digits.
+        Basis of the span that sums are over; None if those of kernel values, which
+        take less time, have digits enough. Centres that change need it.
     normal : NormalEquations
         Sums over the rows.
     usual : float
@@ -177,8 +194,7 @@ def begin(settings: Settings, rows: Rows) -> Learned:
     else:
         centers = _choose(settings, rows)
     span, basis = _span(settings, centers), None
-    pivots = span.factor.diagonal()
-    if sketch is None and not (pivots > _LEAST_PIVOT * pivots.max(initial=0.0)).all():
+    if settings.is_adaptive or not span.is_far_from_dependent:
         basis = span.basis()
     return Learned(
         centers,
@@ -231,10 +247,7 @@ def solve(settings: Settings, learned: Learned) -> tuple[Array, Array]:
     if learned.basis is None:
         white = span.whiten(white)
     target = white.centered() if settings.fit_intercept else white
-    if learned.n_projected:  # projected sums may be indefinite
-        beta = alpha_path(target).beta(settings.alpha)
-    else:
-        beta = solve_direct(target, settings.alpha).beta
+    beta = solve_direct(target, settings.alpha).beta
     coef = span.coef(beta)
     intercept = np.zeros(beta.shape[1])
     if settings.fit_intercept:
@@ -260,22 +273,25 @@ def _adapt(
     if not change or not len(new):
         return learned
     kernel, centers = settings.kernel, learned.centers
-    features = learned.span.project(kernel.block(new.rows, centers).T)
-    normal = learned.normal.extend(learned.span.coef(features))
+    features = learned.span.project(_values(kernel, new.rows, centers).T)
+    values = np.vstack([learned.span.values, features.T])  # of the old basis
     centers = kernel.centers(
-        _stack([centers.rows, new.rows]), np.concatenate([centers.ids, new.ids])
+        stack([centers.rows, new.rows]), np.concatenate([centers.ids, new.ids])
     )
     excess = len(centers) - settings.n_components
     if excess > 0:
         spare = np.flatnonzero(~np.isin(centers.ids, atoms.ids))
         oldest = spare[np.argsort(centers.ids[spare])][:excess]
         kept = np.setdiff1d(np.arange(len(centers)), oldest)
-        centers, normal = centers.take(kept), normal.keep(kept)
+        centers, values = centers.take(kept), values[kept]
+    span = _span(settings, centers)
+    basis = span.basis()
     return replace(
         learned,
         centers=centers,
-        span=_span(settings, centers),
-        normal=normal,
+        span=span,
+        basis=basis,
+        normal=learned.normal.combine(values.T @ basis),
         n_projected=learned.n_projected + len(new),
     )
 
@@ -339,14 +355,22 @@ def _watch(settings: Settings, sketch: Sketch, rows: Rows, *, n_before: int) -> 
 
 
 def _span(settings: Settings, centers: Centers) -> Span:
-    K_mm = settings.kernel.block(centers.rows, centers)
-    return find_span(K_mm, K_mm.dtype)
+    K_mm = _values(settings.kernel, centers.rows, centers)
+    return find_span(K_mm, centers.rows.dtype)
+
+
+def _values(kernel: PairKernel, X: Any, centers: Centers) -> Array:
+    """Compare some rows with the centres in float64, as spans magnify roundings."""
+    rows = centers.rows.astype(np.float64, copy=False)
+    return kernel.block(
+        X.astype(np.float64, copy=False), kernel.centers(rows, centers.ids)
+    )
 
 
 def _sums(
     settings: Settings, centers: Centers, basis: Array | None, rows: Rows
 ) -> NormalEquations:
-    normal = accumulate(
+    return accumulate(
         settings.kernel,
         rows.X,
         rows.y,
@@ -355,12 +379,6 @@ def _sums(
         basis=basis,
         n_jobs=settings.n_jobs,
     )
-    if not (np.isfinite(normal.gram).all() and np.isfinite(normal.cross).all()):
-        raise ValueError(
-            "The kernel values or the weights are so large that sums of them overflow: "
-            "rescale the features, the kernel or the weights."
-        )
-    return normal
 
 
 def _probe(rows: Rows) -> Rows:
@@ -400,9 +418,3 @@ def _usual_residual(
     rounding = _NOISE * np.finfo(rows.X.dtype).eps * float(np.abs(sizes).mean())
     harmless = float(settings.alpha.min()) / float(rows.weights.sum())
     return max(float(residuals.mean()), rounding, harmless)
-
-
-def _stack(parts: list[Any]) -> Any:
-    if sparse.issparse(parts[0]):
-        return sparse.vstack(parts, format="csr")
-    return np.concatenate(parts)

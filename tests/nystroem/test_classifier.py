@@ -256,3 +256,32 @@ def test_kernel_matrix():
     np.testing.assert_allclose(
         got.decision_function(K_query), expected.decision_function(Q), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("fit", ["fit", "partial_fit"])
+@pytest.mark.parametrize("factor", [-1.0, np.nan, np.inf, "1"])
+def test_wrong_class_weights_are_refused(factor, fit):
+    """Seen red with words about `sample_weight`."""
+    classifier = model(class_weight={0: factor})
+    options = {"classes": [0, 1]} if fit == "partial_fit" else {}
+
+    with pytest.raises(ValueError, match="class_weight must give"):
+        getattr(classifier, fit)(X, CODES, **options)
+
+
+def test_classes_without_weight():
+    """Seen red with a look at the first of no rows, and at weights of a batch."""
+    with pytest.raises(ValueError, match="class_weight leaves no row"):
+        model(class_weight={0: 0.0, 1: 0.0}).fit(X, CODES)
+    params = {"class_weight": {2: 0.0}}
+    zeros, others = THREE == 2, THREE < 2
+    for order in ([others, zeros], [zeros, others]):
+        classifier = model(**params)
+        for part in order:
+            classifier.partial_fit(X[part], THREE[part], classes=[0, 1, 2])
+        expected = model(**params).partial_fit(
+            X[others], THREE[others], classes=[0, 1, 2]
+        )
+        np.testing.assert_array_equal(
+            classifier.decision_function(Q), expected.decision_function(Q)
+        )

@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from kernelkit import NystroemRidge
 from kernelkit.nystroem import ridge as module
 from kernelkit.nystroem import statistics
+from kernelkit.nystroem.solvers import find_span
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(250, 3))
@@ -149,6 +150,38 @@ class TestFewCentres:
         best = np.square(y - K[:, ids] @ dual).sum()
         assert loss == pytest.approx(best, rel=1e-4)
 
+    @pytest.mark.parametrize("fit", ["fit", "partial_fit"])
+    def test_digits_are_missed_before_they_are_lost(self, fit):
+        """Seen red with sums over the basis only after a failed factorisation."""
+        rng = np.random.default_rng(2)
+        rows = rng.uniform(size=(2000, 1))
+        y = np.sin(8.0 * rows[:, 0]) + 0.3 * rng.normal(size=2000)
+        centers = np.linspace(0.0, 1.0, 10)[:, None]
+        ridge = getattr(NystroemRidge(1e-6, gamma=4.0, centers=centers), fit)(rows, y)
+
+        basis = find_span(rbf_kernel(centers, gamma=4.0)).basis()
+        Z = rbf_kernel(rows, centers, gamma=4.0) @ basis
+        extra = np.vstack([Z, 1e-3 * np.eye(Z.shape[1])])
+        targets = np.append(y, np.zeros(Z.shape[1]))
+        expected = Z @ np.linalg.lstsq(extra, targets, rcond=None)[0]
+        np.testing.assert_allclose(ridge.predict(rows), expected, atol=1e-7)
+
+    @pytest.mark.parametrize("centers", ["rls", "uniform"])
+    @pytest.mark.parametrize(("kernel", "size"), [("poly", 100.0), ("linear", 1e6)])
+    def test_an_outlier_does_not_spoil_the_others(self, kernel, size, centers):
+        """Seen red with centres left out that are small beside the outlier."""
+        rng = np.random.default_rng(0)
+        rows = rng.normal(size=(3000, 3))
+        rows[7] *= size
+        y = rows[:, 0] + (rows[:, 1] * rows[:, 2] if kernel == "poly" else 0.0)
+        params = {"kernel": kernel, "gamma": 1.0, "n_components": 200}
+        if kernel == "linear":
+            params["gamma"] = None
+
+        got = model(1.0, centers=centers, **params).fit(rows, y).predict(rows)
+
+        assert np.delete(np.abs(got - y), 7).max() < 0.01
+
     @each_solver
     @pytest.mark.parametrize("centers", ["rls", "uniform", "rpcholesky"])
     def test_rules(self, centers, solver):
@@ -186,12 +219,15 @@ class TestFewCentres:
             ([-1], "from 0 to 249"),
             ([0.5, 1.0], "row numbers"),
             ([[1.0, 2.0]], "2 features, and X has 3"),
-            ([[np.nan, 1.0, 2.0]], "NaN"),
+            ([[np.nan, 1.0, 2.0]], "centers must be .* NaN"),
+            (np.empty((0, 3)), "centers must be .* one row or more"),
+            ([[1.0, "a", 2.0]], "centers must be"),
             ([], "row numbers"),
             (np.array([], dtype=int), "row numbers"),
         ],
     )
     def test_wrong_centers_are_refused(self, centers, words):
+        """Seen red with words about X and an estimator of no name."""
         with pytest.raises(ValueError, match=words):
             model(centers=centers).fit(X, Y)
 
@@ -372,6 +408,19 @@ class TestEdges:
         got = ridge.fit(np.zeros((9, 2)), Y[:9]).predict(Q[:, :2])
 
         np.testing.assert_allclose(got, Y[:9].mean() if fit_intercept else 0.0)
+
+    @each_intercept
+    @pytest.mark.parametrize("fit", ["fit", "partial_fit"])
+    @pytest.mark.parametrize("centers", ["rls", "uniform", "rpcholesky"])
+    def test_few_centres_of_zeros(self, centers, fit, fit_intercept):
+        """Seen red with the weight of rows divided by no centres."""
+        params = {"kernel": "linear", "gamma": None, "fit_intercept": fit_intercept}
+        ridge = model(centers=centers, n_components=5, **params)
+
+        getattr(ridge, fit)(np.zeros((30, 2)), Y[:30])
+
+        expected = Y[:30].mean() if fit_intercept else 0.0
+        np.testing.assert_allclose(ridge.predict(Q[:, :2]), expected)
 
     @each_solver
     def test_repeated_rows(self, solver):

@@ -238,6 +238,42 @@ def test_fold_without_weight_is_refused():
         )
 
 
+def test_fold_without_weight_to_score_is_refused():
+    """Seen red with the words of a metric."""
+    weights = (np.arange(150) < 50).astype(float)
+    folds = [(np.arange(100), np.arange(100, 150))]
+
+    with pytest.raises(ValueError, match="no row with weight to score"):
+        model(centers=IDS, scoring="r2", cv=folds).fit(X, Y, weights)
+
+
+def test_a_score_of_nan_is_not_the_best():
+    """Seen red with the first NaN for the largest."""
+    values = iter([1.0, np.nan, 3.0, 2.0, np.nan])
+    folds = [(np.arange(100), np.arange(100, 150))]
+    ridge = model(centers=IDS, scoring=lambda *_: next(values), cv=folds).fit(X, Y)
+
+    assert ridge.alpha_ == ALPHAS[2]
+    assert ridge.best_score_ == 3.0
+    with pytest.raises(ValueError, match="score of every alpha is NaN"):
+        model(centers=IDS, scoring=lambda *_: np.nan, cv=folds).fit(X, Y)
+
+
+def test_digits_are_missed_before_they_are_lost():
+    """Seen red with sums over the basis only if eigenvalues come out negative."""
+    centers = np.linspace(0.0, 1.0, 10)[:, None]
+    params = {"gamma": 4.0, "centers": centers}
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        rows = rng.uniform(size=(2000, 1))
+        y = np.sin(8.0 * rows[:, 0]) + 0.3 * rng.normal(size=2000)
+
+        got = NystroemRidgeCV([1e-5, 1e-4], **params).fit(rows, y)
+
+        expected = NystroemRidge(got.alpha_, **params).fit(rows, y)
+        np.testing.assert_allclose(got.predict(rows), expected.predict(rows), atol=1e-7)
+
+
 @pytest.mark.parametrize("scoring", [None, "r2"])
 @pytest.mark.parametrize("centers", ["rls", "uniform", "rpcholesky"])
 def test_threads_do_not_change_a_bit(centers, scoring):

@@ -2,6 +2,7 @@
 
 import pickle
 import tracemalloc
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,11 @@ from sklearn.base import clone
 from sklearn.gaussian_process.kernels import RBF
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import Ridge
-from sklearn.metrics.pairwise import linear_kernel, rbf_kernel
+from sklearn.metrics.pairwise import (
+    linear_kernel,
+    pairwise_kernels,
+    rbf_kernel,
+)
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -22,7 +27,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from kernelkit import RidgeLeverageNystroem, merge_sketches
 from kernelkit.datasets import make_clusters
 from kernelkit.linalg import as_kernel
-from kernelkit.nystroem.dictionary import leverage_sample
+from kernelkit.nystroem.dictionary import Dictionary, leverage_sample
+from kernelkit.nystroem.sketch import _sizes
 
 X, Y, _ = make_clusters(600, random_state=0)
 QUERIES = make_clusters(50, random_state=1)[0]
@@ -40,6 +46,10 @@ FITTED = (
 def model(**params):
     params = {"gamma": 0.5, "ridge": 1.0, "random_state": 0, **params}
     return RidgeLeverageNystroem(**params)
+
+
+def _scaled_linear(X, Y, scales):
+    return (X * scales) @ Y.T
 
 
 def assert_same(first, second):
@@ -237,6 +247,55 @@ class TestBudget:
 
         assert len(sketch.components_) == 600
 
+    @pytest.mark.parametrize("scale", [2.0**-300, 2.0**260, 2.0**500])
+    def test_automatic_ridge_is_in_any_unit(self, scale):
+        """Seen red with squares that underflow, in a loop without end, and overflow."""
+        expected = model(kernel="linear", gamma=None, ridge="auto").fit(X)
+
+        sketch = model(kernel="linear", gamma=None, ridge="auto").fit(scale * X)
+
+        indices = sketch.component_indices_.tolist()
+        assert indices == expected.component_indices_.tolist()
+        assert sketch.ridge_ == pytest.approx(expected.ridge_ * scale**2, rel=1e-12)
+        Z = sketch.transform(scale * QUERIES) / scale
+        np.testing.assert_allclose(Z @ Z.T, linear_kernel(QUERIES), atol=1e-9)
+
+    @pytest.mark.parametrize("scale", [1e-160, 1e-200])
+    def test_kernel_without_digits_has_few_components(self, scale):
+        """Seen red in a loop without end, at 1e-160."""
+        sketch = model(kernel="linear", gamma=None, ridge="auto").fit(scale * X)
+
+        assert len(sketch.components_) < 5
+        assert np.isfinite(sketch.transform(scale * QUERIES)).all()
+
+    @pytest.mark.parametrize("ridge", [1.0, "auto"])
+    def test_weighted_kernel_that_overflows_is_refused(self, ridge):
+        """Seen red in a loop without end."""
+        sketch = model(kernel="linear", gamma=None, ridge=ridge)
+
+        with pytest.raises(ValueError, match="sums of them overflow"):
+            sketch.fit(1e140 * X, sample_weight=np.full(600, 1e50))
+
+    @pytest.mark.parametrize("ridge", [1e-12, 1e-3, 0.05])
+    def test_raised_ridge_is_found_in_few_steps(self, ridge, monkeypatch):
+        """And is not far too high. Seen red with equal steps, which are 35."""
+        factorised = []
+        factors = Dictionary._factors.func
+
+        def count(self):
+            factorised.append(len(self))
+            return factors(self)
+
+        counted = cached_property(count)
+        counted.__set_name__(Dictionary, "_factors")
+        monkeypatch.setattr(Dictionary, "_factors", counted)
+
+        with pytest.warns(UserWarning, match="was raised to"):
+            sketch = model(max_components=60, ridge=ridge).fit(X)
+
+        assert len(factorised) < 25
+        assert 48 <= len(sketch.components_) <= 60
+
     @pytest.mark.parametrize("n_rows", [1, 600])
     def test_last_row_stays(self, n_rows):
         """Seen red with an empty dictionary."""
@@ -280,6 +339,27 @@ class TestWeights:
         with pytest.raises(ValueError, match=r"[Nn]egative"):
             model().fit(X, sample_weight=-np.ones(600))
 
+    @pytest.mark.parametrize("weight", [2.0**-12, 2.0**10, 1e60])
+    def test_automatic_ridge_is_in_the_unit_of_weights(self, weight):
+        """Seen red with the ridge of rows without weights."""
+        expected = model(ridge="auto").fit(X)
+
+        sketch = model(ridge="auto").fit(X, sample_weight=np.full(600, weight))
+
+        indices = sketch.component_indices_.tolist()
+        assert indices == expected.component_indices_.tolist()
+        assert sketch.ridge_ == pytest.approx(expected.ridge_ * weight, rel=1e-9)
+
+    def test_largest_weights_that_are_taken(self):
+        """`pytest` would turn a warning into an error."""
+        rng = np.random.default_rng(0)
+        weights = np.geomspace(1e-60, 1e60, 600)
+
+        ids, proba = leverage_sample(KERNEL, X, weights, 30, 1.0, rng)
+
+        assert len(set(ids)) == 30
+        assert ((proba > 0.0) & (proba <= 1.0)).all()
+
     def test_weights_are_repetitions_to_the_effective_dimension(self):
         """Seen red with weights ignored."""
         weights = np.random.default_rng(0).integers(1, 9, len(X))
@@ -322,6 +402,28 @@ class TestKernels:
         with pytest.raises(ValueError, match="cannot be merged"):
             sketch.merge(sketch)
         assert len(pickle.dumps(sketch)) < 50_000
+
+    def test_batches_may_be_dense_and_sparse(self):
+        """Seen red with rows put below rows of the other kind."""
+        batches = X[:300], sparse.csr_array(X[300:])
+        expected = (
+            model(ridge="auto", n_components=30).fit(X[:300]).partial_fit(X[300:])
+        )
+        for kind in (0, 1):
+            sketch = model(ridge="auto", n_components=30)
+            for batch in batches:
+                sketch.partial_fit(batch if kind == 0 else _other(batch))
+
+            indices = sketch.component_indices_.tolist()
+            assert indices == expected.component_indices_.tolist()
+            assert sparse.issparse(sketch.components_) == kind
+            np.testing.assert_allclose(
+                sketch.transform(QUERIES), expected.transform(QUERIES), atol=1e-7
+            )
+            second = model(ridge="auto", n_components=30, random_state=1)
+            second.fit(_other(batches[kind]))
+            merged = merge_sketches([sketch, second])
+            assert sparse.issparse(merged.components_) == kind
 
     @pytest.mark.parametrize("kernel", ["linear", "poly", "rbf", "sigmoid", "cosine"])
     @pytest.mark.filterwarnings("ignore:The kernel is not positive")
@@ -375,6 +477,30 @@ class TestKernels:
 
         assert {3, 500} <= set(sketch.component_indices_)
 
+    @pytest.mark.parametrize("kernel", ["linear", "poly"])
+    def test_row_of_large_norm_leaves_the_others_their_features(self, kernel):
+        """Seen red with eigenvalues compared that have the size of that row."""
+        rows = X.copy()
+        rows[3] *= 1e6
+        others = np.delete(rows, 3, axis=0)
+
+        params = {"gamma": 1.0, "degree": 2, "coef0": 1.0}
+        sketch = model(kernel=kernel, **params, n_components=50, ridge="auto")
+
+        Z = sketch.fit(rows).transform(others)
+
+        expected = pairwise_kernels(others, None, kernel, filter_params=True, **params)
+        assert 3 in sketch.component_indices_
+        np.testing.assert_allclose(Z @ Z.T, expected, rtol=1e-6, atol=1e-6)
+
+    def test_diagonal_of_an_indefinite_kernel_is_no_unit(self):
+        """Seen red with its root always taken."""
+        positive = np.array([[1e12, 1e6, 0.0], [1e6, 4.0, 0.0], [0.0, 0.0, 0.0]])
+        indefinite = np.array([[1e-9, 1.0], [1.0, -1e-9]])
+
+        assert _sizes(positive).tolist() == [1e6, 2.0, 1.0]
+        assert _sizes(indefinite).tolist() == [1.0, 1.0]
+
     def test_constant_features(self):
         """Seen red with eigenvalues of rounding kept."""
         sketch = model(oversampling=4.0, block_size=100).fit(np.ones((600, 3)))
@@ -415,6 +541,10 @@ class TestKernels:
             .dtype
             == np.float64
         )
+
+
+def _other(rows):
+    return rows.toarray() if sparse.issparse(rows) else sparse.csr_array(rows)
 
 
 class TestScores:
@@ -469,6 +599,20 @@ class TestRepeatability:
         for copy in copies:
             assert_same(copy.partial_fit(X[300:]), sketch)
 
+    @pytest.mark.parametrize("kernel", ["rbf", "precomputed"])
+    def test_public_arrays_are_copies(self, kernel):
+        """Seen red with the arrays of the dictionary."""
+        rows = X if kernel == "rbf" else rbf_kernel(X, gamma=0.5)
+        sketch = model(kernel=kernel).fit(rows)
+        expected = sketch.transform(rows), sketch.leverage_scores(rows)
+
+        for name in ("components_", "component_indices_", "inclusion_proba_"):
+            getattr(sketch, name)[:] = 0
+
+        sketch = pickle.loads(pickle.dumps(sketch))
+        np.testing.assert_array_equal(sketch.transform(rows), expected[0])
+        np.testing.assert_array_equal(sketch.leverage_scores(rows), expected[1])
+
     def test_another_seed_is_another_sample(self):
         first, second = (model(random_state=seed).fit(X) for seed in range(2))
 
@@ -514,6 +658,34 @@ class TestMerge:
         """Seen red without it."""
         with pytest.warns(UserWarning, match="the same random numbers"):
             merge_sketches([model().fit(X[::2]), model().fit(X[1::2])])
+
+    def test_parameters_of_functions_are_compared(self):
+        """Seen red with arrays compared as numbers are."""
+        first, second, third = (
+            model(
+                kernel=_scaled_linear,
+                gamma=None,
+                kernel_params={"scales": scales},
+                random_state=i,
+            ).fit(X[i::3])
+            for i, scales in enumerate([np.ones(3), np.ones(3), np.arange(3.0)])
+        )
+
+        assert merge_sketches([first, second]).n_samples_seen_ == 400
+        with pytest.raises(ValueError, match=r"same kernel.*Got function="):
+            merge_sketches([first, third])
+
+    def test_kernels_are_those_of_the_fit(self):
+        """Seen red with parameters compared that were set later."""
+        first, second = (
+            model(gamma=gamma, random_state=i).fit(X)
+            for i, gamma in enumerate([0.5, 5.0])
+        )
+
+        with pytest.raises(ValueError, match=r"gamma=5\.0 and 0\.5"):
+            first.merge(second.set_params(gamma=0.5))
+        with pytest.raises(ValueError, match="Got name='rbf' and 'linear'"):
+            merge_sketches([model(kernel="linear", gamma=None).fit(X), first])
 
     def test_refusals(self):
         sketch = model().fit(X)

@@ -115,6 +115,42 @@ class TestSpan:
 
         assert find_span(K, is_all=True).rank > find_span(K).rank
 
+    @pytest.mark.parametrize("size", [1e3, 1e6, 1e9])
+    def test_a_large_row_does_not_hide_the_others(self, size):
+        """Seen red with pivots compared with the largest k(x, x)."""
+        rows = RNG.normal(size=(20, 3))
+        rows[7] *= size
+        K = rows @ rows.T
+
+        span = find_span(K)
+
+        assert span.rank == 3
+        assert span.is_definite
+        rebuilt = span.values @ span.values.T
+        np.testing.assert_allclose(rebuilt / K, 1.0, rtol=1e-6)
+
+    @pytest.mark.parametrize("large", [0, 1, 2])
+    def test_largest_rows_come_first(self, large):
+        """Seen red with the order of the scaled matrix."""
+        rows = np.random.default_rng(0).normal(size=(3, 3))
+        rows[large] *= 1e6
+
+        assert find_span(rows @ rows.T).order[0] == large
+
+    def test_lack_of_digits_is_foreseen(self):
+        """Seen red with the largest sum over the largest pivot."""
+        centers = np.array([[0.0], [1e-4], [2.0]])
+        H = rbf_kernel(RNG.normal(size=(60, 1)), centers)
+        span = find_span(rbf_kernel(centers))
+        sums = sum_rows(H, Y, None)
+
+        exact = sum_rows(H @ span.basis(), Y, None).gram
+        error = np.abs(span.whiten(sums).gram - exact).max()
+        assert span.lacks_digits(sums, 10.0 * error)
+        assert not span.lacks_digits(sums, 1e6 * error)
+        assert not span.is_far_from_dependent
+        assert find_span(rbf_kernel(centers[::2])).is_far_from_dependent
+
 
 class TestDirect:
     @pytest.mark.parametrize("alpha", [[1e-6], [0.3], [0.3, 20.0]])
