@@ -59,7 +59,7 @@ def remove_rows(columns, metric, n_removed):
         if best < 0:
             return removed[:step]
         scale = 1.0 / (1.0 - leverage[best])
-        once = _times(inverse, columns[:, best])
+        once = _times(inverse, columns[:, best].copy())
         weighed = _times(metric, once)
         twice = _times(inverse, weighed)
         square = 0.0
@@ -101,7 +101,7 @@ def add_rows(columns, n_added):
     for step in range(n_added):
         best = np.argmax(leverage)
         scale = -1.0 / (1.0 + leverage[best])
-        once = _times(inverse, columns[:, best])
+        once = _times(inverse, columns[:, best].copy())
         along = np.zeros(n)
         for k in range(m):
             for i in range(n):
