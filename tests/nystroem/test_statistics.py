@@ -78,7 +78,7 @@ def test_sums_over_known_rows(weights):
 
 @each_weighting
 def test_product_needs_no_gram_matrix(weights):
-    """Seen red with the weights applied once, to the left."""
+    """Seen red with the weights left out."""
     coef = RNG.normal(size=(17, 2))
 
     got = gram_product(KERNEL, X, coef, weights, CENTERS)
