@@ -279,7 +279,7 @@ def bench_stream_error():
         stream = NystroemRidge(ALPHA, **options)
         for rows in np.array_split(np.arange(len(X)), 20):
             stream.partial_fit(X[rows], y[rows])
-        two = NystroemRidge(ALPHA, selection_samples=None, **options).fit(X, y)
+        two = NystroemRidge(ALPHA, **options).fit(X, y)
         ratios.append(rmse_ratio(stream, two, problem))
     record(
         "test error, partial_fit / fit, clusters, mean of 5",

@@ -59,7 +59,7 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):
     dictionary : {"warmup", "adaptive"}, default="warmup"
         How `partial_fit` gets its centres, as in `NystroemRidge`.
     warmup_samples : int or "auto", default="auto"
-        Rows that `partial_fit` waits for; "auto" stands for the larger of 2000 and 8
+        Rows that `partial_fit` waits for; "auto" stands for the larger of 4000 and 10
         per centre.
     dtype : {"float32", "float64"} or None, default=None
         Precision of kernel values; sums and solutions have float64. None keeps that of

@@ -91,7 +91,7 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ``centers="rls"``. It changes them while they are fewer than `n_components` and
         where `novelty_` exceeds 2.
     warmup_samples : int or "auto", default="auto"
-        Rows that `partial_fit` waits for; "auto" stands for the larger of 2000 and 8
+        Rows that `partial_fit` waits for; "auto" stands for the larger of 4000 and 10
         per centre. "warmup" needs one for each centre.
     dtype : {"float32", "float64"} or None, default=None
         Precision of kernel values; sums and solutions have float64. None keeps that of

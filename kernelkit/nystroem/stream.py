@@ -32,7 +32,7 @@ from kernelkit.nystroem.steps import (
     solve,
 )
 
-_FEWEST_WARMUP_SAMPLES, _WARMUP_SAMPLES_PER_CENTER = 2000, 8
+_FEWEST_WARMUP_SAMPLES, _WARMUP_SAMPLES_PER_CENTER = 4000, 10
 _SOLVED = ("components_", "component_indices_", "dual_coef_", "intercept_", "_centers")
 
 
