@@ -34,6 +34,7 @@ def problem(Estimator):
     return rows, WEIGHTS[:n], QUERIES[:n]
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:The features have rank:UserWarning")
 each_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
 
 

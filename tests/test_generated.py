@@ -18,7 +18,8 @@ DTYPES = [np.dtype(code) for code in ("?", "i1", "u1", "i8", "u8", "f2", "f4", "
 HARD = np.array([-np.inf, -0.0, 0.0, 1.0, 2.0**53, 2.0**62, 2.0**63, np.inf])
 # Words of a refusal.
 ALLOWED = re.compile(
-    "algorithm=|infinity|rescale|bandwidth|2 classes|zeta > 0|features are zero"
+    "algorithm=|infinity|rescale|bandwidth|2 classes|weights add up|zeta > 0|"
+    "features are zero"
 )
 
 

@@ -300,7 +300,9 @@ def _paths(
                 totals[i] = totals[i] + sums if i in totals else sums
         if any(i not in totals or not totals[i].weight > 0.0 for i in range(n_sets)):
             raise ValueError("A fold leaves no row with weight to fit: change cv.")
-        if not any(problem.lacks_digits(s, least_alpha) for s in totals.values()):
+        if again or not any(
+            problem.lacks_digits(sums, least_alpha) for sums in totals.values()
+        ):
             break
     solved = []
     for i in range(n_sets):

@@ -313,3 +313,15 @@ def test_pickle():
     loaded = pickle.loads(pickle.dumps(ridge))
 
     assert loaded.predict(Q).tobytes() == ridge.predict(Q).tobytes()
+
+
+@pytest.mark.parametrize("scoring", [None, "r2"])
+def test_repeated_centers_and_tiny_penalties(scoring):
+    """Sums over the basis are fewer than the centres. Seen red when judged as these."""
+    alphas = [1e-12, 1e-11]
+    repeated = np.vstack([X[:30], X[:30]])
+
+    ridge = model(alphas, centers=repeated, scoring=scoring).fit(X, Y)
+
+    same = model(alphas, centers=X[:30], scoring=scoring).fit(X, Y)
+    np.testing.assert_allclose(ridge.predict(Q), same.predict(Q), atol=1e-4)
