@@ -17,6 +17,7 @@ from numba.core.types import unliteral
 from sklearn.utils._param_validation import StrOptions
 
 import kernelkit
+from kernelkit.cli.warmup import PROBLEMS
 
 FEW = {  # a kernel of each kind, and a rule that computes no sums
     "kernel": ["laplacian", "silverman", "epanechnikov", "gaussian"],
@@ -29,6 +30,8 @@ FEW_OF_PAIRS = {  # of estimators that compare pairs of rows, which have no othe
     "solver": ["direct"],
     "dictionary": ["warmup"],
     "scoring": [None],
+    "sampling": ["dpp_repeat"],
+    "count": ["labels"],
 }
 PRECISIONS = {"kernelkit.linalg._jit_blocks": 2}  # float32 and float64
 OWN_ROWS = ("cdf", "survival", "score_samples", "loo_log_density", "loo_predict")
@@ -137,6 +140,8 @@ def versions_after_all_input():
         for rule in strings(Estimator).get("bandwidth", []):
             model = new(Estimator, bandwidth=rule).fit(GOOD, labels(GOOD))
             outputs(model, 1e6 + GOOD)  # where sums underflow
+    for solve in PROBLEMS.values():  # what contracts do not ask for, such as draws
+        solve()
     return {
         name: len({tuple(map(unliteral, version)) for version in loop.signatures})
         for name, loop in loops().items()
