@@ -7,6 +7,7 @@ the rows, so that penalties mean the same for few and many rows.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from scipy.linalg import lapack
@@ -19,7 +20,7 @@ NOISE_FLOOR = 1e-12  # of the variance of the targets: keeps the evidence finite
 _BLOCK_CELLS = 20_000_000  # rows times centres that are held at once
 _LEAST_EXPONENT = -100.0  # smaller values would make products denormal, and slow
 _SHIFT_ROWS = 256  # that estimate the means of the basis functions
-_JITTER = 1e-14, 1e-6  # least and largest, relative to the mean of the diagonal
+_JITTER = (0.0, *10.0 ** np.arange(-14, -5))  # times the mean of the diagonal
 
 
 def gaussian(E: Array) -> tuple[Array, Array]:
@@ -30,7 +31,7 @@ def gaussian(E: Array) -> tuple[Array, Array]:
 
 
 def laplace(E: Array) -> tuple[Array, Array]:
-    """Return ``exp(-r)`` of the distance r, and its derivative in E, 0 at the centre."""
+    """Return ``exp(-r)`` of the distance r and its derivative in E, 0 at r = 0."""
     r = _distance(E)
     phi = np.exp(-r)
     slope = np.divide(phi, r, out=np.zeros_like(r), where=r > 1e-7)
@@ -111,8 +112,8 @@ class Normal:
     """Sums over the rows that decide the weights of the basis functions.
 
     gram (M, M), moments (M, q) and squares (q,) are of centred basis functions and
-    targets; means (M,) and target_means (q,) are what was subtracted, shift (M,) a first
-    estimate of the means.
+    targets; means (M,) and target_means (q,) are what was subtracted, shift (M,) a
+    first estimate of the means.
     """
 
     gram: Array
@@ -144,15 +145,16 @@ class Solution:
 class Value:
     """An objective and its gradients; those of `coef` and `intercept` if it has them.
 
-    U has the shape of the factor, C that of the centres or is None.
+    U has the shape of the factor, C that of the centres.
     """
 
     value: float
     U: Array
-    C: Array | None
+    C: Array
     log_alpha: float = 0.0
     coef: Array | None = None
     intercept: Array | None = None
+    solution: Solution | None = None
 
 
 class Rows:
@@ -194,10 +196,21 @@ class Rows:
         self._room: dict[str, Array] = {}
         self._held: slice | None = None
 
+    def part(self, chosen: Any) -> Self:
+        """Return some of the rows, or all, with room of their own."""
+        weights = None if self.weights is None else self.weights[chosen]
+        return type(self)(
+            self.X[chosen],
+            self.Y[chosen],
+            weights,
+            profile=self.profile,
+            block_rows=self._block_rows,
+        )
+
     def normal(self, U: Array, C: Array) -> Normal:
         """Sum the normal equations over the rows."""
         m, q = len(C), self.Y.shape[1]
-        self._place(U, C)
+        self.place(U, C)
         sums = np.zeros((m + q + 1, m + q + 1))
         for rows in self._blocks(m):
             psi = self._centred(rows)
@@ -221,10 +234,12 @@ class Rows:
 
         The gradient is ``S (Phi - mean) top - S (Y - mean) low``, with `left` of
         `stack(normal, top, low)`, times `right` if given. Right after `normal`, whose
-        matrices it uses.
+        matrices it uses, or after `place` with its shift.
         """
         back = _Backward(self, U, C)
         m = len(C)
+        left = left.astype(self.X.dtype)
+        right = None if right is None else right.astype(self.X.dtype)
         for rows in self._blocks(m):
             psi, slope = self._centred(rows), self._basis(rows)[1]
             if right is None:
@@ -242,14 +257,20 @@ class Rows:
         for start in range(0, len(self.X), step):
             yield slice(start, min(start + step, len(self.X)))
 
-    def _place(self, U: Array, C: Array) -> None:
-        """Move rows and centres to the latent space, where distances are plain."""
+    def place(self, U: Array, C: Array, shift: Array | None = None) -> None:
+        """Move rows and centres to the latent space, where distances are plain.
+
+        shift (M,) is subtracted from the basis functions before they are summed; None
+        stands for their means over some rows.
+        """
+        U, C = U.astype(self.X.dtype), C.astype(self.X.dtype)
         self._held = None
         self._rows_side = _rows_side(latent(self.X, U))
         self._centers_side = _centers_side(latent(C, U))
-        some = slice(None, None, max(len(self.X) // _SHIFT_ROWS, 1))
-        phi = PROFILES[self.profile](self._rows_side[some] @ self._centers_side.T)[0]
-        self._shift = phi.mean(axis=0)
+        if shift is None:
+            some = self._rows_side[:: max(len(self.X) // _SHIFT_ROWS, 1)]
+            shift = PROFILES[self.profile](some @ self._centers_side.T)[0].mean(axis=0)
+        self._shift = shift
 
     def _basis(self, rows: slice) -> tuple[Array, Array]:
         """Evaluate the basis functions and their slopes at a block of rows."""
@@ -262,7 +283,7 @@ class Rows:
         return self._now
 
     def _centred(self, rows: slice) -> Array:
-        """Return ``sqrt(s) (phi - shift, y, 1)`` of a block, whose squares are summed."""
+        """Return ``sqrt(s) (phi - shift, y, 1)`` of a block, of which sums are made."""
         phi, _ = self._basis(rows)
         (n, m), q = phi.shape, self.Y.shape[1]
         psi = self._buffer("psi", n, m + q + 1)
@@ -293,7 +314,7 @@ class _Backward:
 
     def __init__(self, rows: Rows, U: Array, C: Array) -> None:
         self._rows, self._U, self._C = rows, U, C
-        self._Zc = latent(C, U)
+        self._Zc = latent(C, U).astype(rows.X.dtype)
         k, d = self._Zc.shape[1], C.shape[1]
         self._by_features = 2 * k >= d  # then a product with X costs less than two
         self._sums = np.zeros((len(C), (d if self._by_features else k) + 1))
@@ -311,7 +332,7 @@ class _Backward:
             return
         side = self._rows._rows_side[rows, :-1]  # (z, 1)
         self._sums += H.T @ side
-        centers = np.column_stack([self._Zc, np.ones(len(self._Zc))])
+        centers = np.column_stack([self._Zc, np.ones(len(self._Zc), X.dtype)])
         HZ = H @ centers
         self._dU += (HZ[:, :-1] - HZ[:, -1:] * side[:, :-1]).T @ X
 
@@ -338,9 +359,7 @@ def stack(normal: Normal, top: Array, low: Array) -> Array:
 def solve(normal: Normal, alpha: float) -> Solution | None:
     """Solve for the weights of the basis functions; None if that fails numerically."""
     gram, b = normal.gram, normal.moments
-    factor = None
-    added = alpha
-    for jitter in (0.0, *10.0 ** np.arange(*np.log10(_JITTER) + [0, 1])):
+    for jitter in _JITTER:
         added = alpha + jitter * gram.trace() / len(gram)
         shifted = gram.copy()
         shifted.flat[:: len(gram) + 1] += added
@@ -366,6 +385,32 @@ def solve(normal: Normal, alpha: float) -> Solution | None:
     )
 
 
+def regression_value(normal: Normal, solution: Solution, objective: str) -> float:
+    """Return the value of `evidence` or `ridge` at a solution."""
+    n, (m, q) = normal.total, solution.coef.shape
+    if objective == "ridge":
+        return 0.5 * float(solution.misfit.sum()) / n
+    misfit = solution.misfit / n + NOISE_FLOOR
+    complexity = solution.log_det - m * np.log(solution.alpha)
+    return 0.5 * float(np.log(misfit).sum()) + q / (2 * n) * float(complexity)
+
+
+def regression_pull(
+    normal: Normal, solution: Solution, objective: str
+) -> tuple[Array, Array | None]:
+    """Return what `Rows.pull` needs for the gradient of `evidence` or `ridge`.
+
+    That in Phi is ``S (R diag(1/J) W' + q Phic A^-1 / n)`` of the evidence and
+    ``S R W' / n`` of the ridge, since the weights are optimal. Nothing is left to do
+    for the centring, as the columns of R and Phic have sum zero already.
+    """
+    n, (_, q), W = normal.total, solution.coef.shape, solution.coef
+    if objective == "ridge":
+        return stack(normal, W, np.eye(q)), W.T / n
+    low = (W / (solution.misfit + n * NOISE_FLOOR)).T
+    return stack(normal, q / n * solution.inverse + W @ low, low), None
+
+
 def evidence(rows: Rows, U: Array, C: Array, log_alpha: float) -> Value | None:
     r"""Negative log marginal likelihood of the weights and the noise, per row.
 
@@ -374,41 +419,34 @@ def evidence(rows: Rows, U: Array, C: Array, log_alpha: float) -> Value | None:
     .. math:: \frac12 \sum_o \log(J_o / n) +
        \frac{q}{2n} (\log\det A - M \log\alpha).
 
-    Its gradient in Phi, ``S (R diag(1/J) W' + q Phic A^-1 / n)``, has columns of sum
-    zero, since R and Phic are centred: so nothing is left to do for the centring.
+    None if numbers overflow.
     """
     normal = rows.normal(U, C)
     solution = solve(normal, float(np.exp(log_alpha)))
     if solution is None:
         return None
-    n, (m, q), W = normal.total, solution.coef.shape, solution.coef
-    misfit = solution.misfit + n * NOISE_FLOOR
-    value = 0.5 * float(np.log(misfit / n).sum()) + q / (2 * n) * (
-        solution.log_det - m * np.log(solution.alpha)
+    n, (m, q), alpha = normal.total, solution.coef.shape, solution.alpha
+    dU, dC = rows.pull(U, C, normal, *regression_pull(normal, solution, "evidence"))
+    squares = (solution.coef**2).sum(axis=0) / (solution.misfit + n * NOISE_FLOOR)
+    free = alpha * float(solution.inverse.trace()) - m
+    return Value(
+        regression_value(normal, solution, "evidence"),
+        dU,
+        dC,
+        log_alpha=0.5 * alpha * float(squares.sum()) + q / (2 * n) * free,
+        solution=solution,
     )
-    low = (W / misfit).T
-    left = stack(normal, q / n * solution.inverse + W @ low, low)
-    dU, dC = rows.pull(U, C, normal, left, None)
-    alpha = solution.alpha
-    slope = 0.5 * alpha * float(((W * W).sum(axis=0) / misfit).sum()) + q / (2 * n) * (
-        alpha * float(solution.inverse.trace()) - m
-    )
-    return Value(value, dU, dC, log_alpha=slope)
 
 
 def ridge(rows: Rows, U: Array, C: Array, alpha: float) -> Value | None:
-    """Penalised squares with the weights solved for, ``sum_o J_o / (2 n)``.
-
-    The weights are optimal, so their change does not count in the gradient.
-    """
+    """Penalised squares with the weights solved for, ``sum_o J_o / (2 n)``."""
     normal = rows.normal(U, C)
     solution = solve(normal, alpha)
     if solution is None:
         return None
-    W = solution.coef
-    left = stack(normal, W, np.eye(W.shape[1]))
-    dU, dC = rows.pull(U, C, normal, left, W.T / normal.total)
-    return Value(0.5 * float(solution.misfit.sum()) / normal.total, dU, dC)
+    dU, dC = rows.pull(U, C, normal, *regression_pull(normal, solution, "ridge"))
+    value = regression_value(normal, solution, "ridge")
+    return Value(value, dU, dC, solution=solution)
 
 
 def cross_entropy(
@@ -418,7 +456,7 @@ def cross_entropy(
 
     One column of targets stands for two classes and one logit, more for as many.
     """
-    rows._place(U, C)
+    rows.place(U, C)
     back = _Backward(rows, U, C)
     n, m = rows.total, len(C)
     loss, d_coef, d_intercept = 0.0, alpha / n * coef, np.zeros_like(intercept)

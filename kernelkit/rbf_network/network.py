@@ -1,0 +1,277 @@
+"""What the regressor and the classifier share: rows in, precision and subspace out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils._param_validation import InvalidParameterError
+
+from kernelkit import _validation as check
+from kernelkit._validation import Array
+from kernelkit.rbf_network import centers as centers_
+from kernelkit.rbf_network import subspace
+from kernelkit.rbf_network.objective import PROFILES
+from kernelkit.rbf_network.structure import Structure, dense, precision, structure
+
+PRECISIONS = ("iso", "diag", "low_rank", "full", "auto")
+IMPORTANCES = ("agop", "precision", "precision_diag")
+
+_CONSTANT = 1e-14  # span of a column that is constant, next to its numbers
+_FAR = {"float32": 1e15, "float64": 1e100}  # whose squares are finite
+
+PARAMETERS: dict[str, Any] = {
+    "n_centers": check.WHOLE,
+    "precision": check.one_of(*PRECISIONS),
+    "rank": [*check.WHOLE, None],
+    "centers": [*check.one_of(*centers_.RULES), "array-like"],
+    "learn_centers": check.BOOLEAN,
+    "alpha": check.POSITIVE,
+    "mu": [*check.NON_NEGATIVE, *check.one_of("auto")],
+    "standardize": check.BOOLEAN,
+    "init": check.one_of("agop", "isotropic", "random"),
+    "n_restarts": check.WHOLE,
+    "max_iter": check.WHOLE,
+    "tol": check.NON_NEGATIVE,
+    "importance": check.one_of(*IMPORTANCES),
+    "early_stopping": check.BOOLEAN,
+    "validation_fraction": check.POSITIVE,
+    "n_iter_no_change": check.WHOLE,
+    "kernel": check.one_of(*PROFILES),
+    "batch_rows": [*check.WHOLE, None],
+    "warm_start": check.BOOLEAN,
+    "dtype": check.FLOAT_DTYPE,
+    "random_state": check.RANDOM_STATE,
+    "n_jobs": check.N_JOBS,
+    "verbose": ["verbose"],
+}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Weighted mean and spread of columns, 1 for those that are constant."""
+
+    mean: Array
+    scale: Array
+    is_constant: Array
+
+    @classmethod
+    def of(cls, X: Array, weights: Array | None) -> "Columns":
+        """Measure them."""
+        low, high = X.min(axis=0), X.max(axis=0)
+        span = high - low
+        is_constant = span <= _CONSTANT * np.maximum(np.abs(low), np.abs(high))
+        span = np.where(is_constant, 1.0, span)
+        parts = (X - low) / span
+        mean = np.average(parts, axis=0, weights=weights)
+        scale = np.sqrt(np.average((parts - mean) ** 2, axis=0, weights=weights))
+        scale[(scale == 0.0) | is_constant] = 1.0
+        mean = np.where(is_constant, X[0], low + span * mean)
+        return cls(mean, np.where(is_constant, 1.0, span * scale), is_constant)
+
+    def alike(self) -> "Columns":
+        """Return the same with one scale for all: their root mean square."""
+        varied = self.scale[~self.is_constant]
+        if not varied.size:
+            return self
+        largest = varied.max()
+        common = largest * np.sqrt(np.mean((varied / largest) ** 2))
+        return Columns(self.mean, np.full_like(self.scale, common), self.is_constant)
+
+    def standardise(self, X: Array, dtype: Any) -> Array:
+        """Return ``(X - mean) / scale``, where far rows are as far as squares allow."""
+        with np.errstate(over="ignore"):
+            Z = (X - self.mean) / self.scale
+        far = _FAR[np.dtype(dtype).name]
+        return np.clip(Z, -far, far, out=Z).astype(dtype, copy=False)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Training rows as the fit sees them: different ones, of columns that vary."""
+
+    X: Array
+    Y: Array
+    weights: Array | None
+    C: Array
+
+
+class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """The part of a network that does not depend on what it predicts.
+
+    A fitted network has `mean_` and `scale_` of its features, and in standardised
+    units the factor `_U` and the centres `_C`, whose entries are 0 at constant
+    features, and `active_subspace_`.
+    """
+
+    def _prepare(
+        self, X: Array, Y: Array, weights: Array | None, rng: np.random.Generator
+    ) -> Prepared:
+        """Merge and standardise the rows, drop constant columns, choose centres."""
+        X, Y, weights = centers_.merge_rows(X, Y, weights)
+        columns = Columns.of(X, weights)
+        columns = columns if self.standardize else columns.alike()
+        self._columns = columns
+        self.mean_, self.scale_ = columns.mean, columns.scale
+        varied = ~columns.is_constant
+        X = columns.standardise(X, np.float64)[:, varied]
+        if isinstance(self.centers, str):
+            C = centers_.choose_centers(
+                self.centers, X, weights, self.n_centers, rng=rng
+            )
+        else:
+            given = self._given_centers()
+            C = columns.standardise(given, np.float64)[:, varied]
+        return Prepared(X.astype(self._dtype), Y, weights, C)
+
+    def _given_centers(self) -> Array:
+        given = check.fit_data(type(self)(), self.centers)
+        if given.shape[1] != self.n_features_in_:
+            raise InvalidParameterError(
+                f"The 'centers' parameter of {type(self).__name__} must be a rule or "
+                f"of shape (n_centers, {self.n_features_in_}), like X. Got an array of "
+                f"shape {given.shape} instead."
+            )
+        return given
+
+    def _structure(self, n_features: int) -> Structure:
+        kind = "diag" if self.precision == "auto" else self.precision
+        return structure(kind, n_features, self.rank)
+
+    def _widen(self, U: Array) -> Array:
+        """Put zeros where the columns are constant."""
+        wide = np.zeros((*U.shape[:-1], self.n_features_in_))
+        wide[..., ~self._columns.is_constant] = U
+        return wide
+
+    def _keep(
+        self, data: Prepared, shape: Structure, U: Array, C: Array, coef: Array
+    ) -> None:
+        """Store the precision, the centres and the active subspace of a fit.
+
+        coef (M, q) weighs the outputs whose gradients make the subspace.
+        """
+        self.structure_ = str(shape)
+        self._U, self._C = self._widen(U), self._widen(C)
+        self.centers_ = self.mean_ + self.scale_ * self._C
+        root = subspace.agop_root(
+            data.X.astype(np.float64), data.weights, U, C, coef, self.kernel
+        )
+        values, vectors = subspace.spectrum(root)
+        self.active_subspace_ = values, self._widen(vectors.T).T
+
+    def _standardised(self, X: Any) -> Array:
+        """Check query rows and standardise them."""
+        X = check.query_data(self, X)
+        return self._columns.standardise(X, self._dtype)
+
+    def active_subspace(self, kind: str = "agop") -> tuple[Array, Array]:
+        """Return the directions in which the input matters, standardised.
+
+        Parameters
+        ----------
+        kind : {"agop", "precision"}, default="agop"
+            "agop" is the mean outer product of the gradients of the fitted function
+            over the training rows: how much it changes along a direction. "precision"
+            is the learned matrix: how finely the basis functions resolve it.
+
+        Returns
+        -------
+        eigenvalues : ndarray of shape (r,)
+            In descending order.
+        eigenvectors : ndarray of shape (n_features, r)
+            In columns, the largest entry of each positive. Further directions, if any,
+            have eigenvalue 0.
+        """
+        check.is_fitted(self)
+        if check.choice("kind", kind, ("agop", "precision")) == "agop":
+            return self.active_subspace_
+        return subspace.spectrum(dense(self._U))
+
+    @property
+    def feature_importances_(self) -> Array:
+        """Share of each feature in what `importance` says; all 0 if nothing matters."""
+        check.is_fitted(self)
+        return subspace.importances(self.importance, *self.active_subspace_, self._U)
+
+    @property
+    def effective_rank_(self) -> float:
+        """Number of directions that matter: ``(sum g)^2 / sum g^2`` of eigenvalues."""
+        check.is_fitted(self)
+        return subspace.effective_rank(self.active_subspace_[0])
+
+    @property
+    def precision_factor_(self) -> Array:
+        """Factor U of the precision, of shape (k, n_features), standardised."""
+        check.is_fitted(self)
+        return dense(self._U)
+
+    @property
+    def precision_(self) -> Array:
+        """Precision U'U, of shape (n_features, n_features), for standardised rows."""
+        check.is_fitted(self)
+        return precision(self._U)
+
+    @property
+    def precision_original_(self) -> Array:
+        """Precision in the units of `X`: divided by `scale_` on both sides."""
+        check.is_fitted(self)
+        with np.errstate(over="ignore"):
+            return precision(self._U / self.scale_)
+
+    def transform(self, X: Any, n_components: int | float | None = None) -> Array:
+        """Project standardised rows on the leading directions of `active_subspace_`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        n_components : int, float or None, default=None
+            Number of directions; a float in (0, 1] is a share of the eigenvalues' sum.
+            None keeps all.
+
+        Returns
+        -------
+        T : ndarray of shape (n_samples, n_components)
+            Coordinates.
+        """
+        check.is_fitted(self)
+        Z = self._standardised(X)
+        values, vectors = self.active_subspace_
+        if n_components is not None:
+            n_components = _components(n_components)
+        kept = vectors[:, : subspace.n_kept(n_components, values)]
+        return Z @ kept.astype(self._dtype)
+
+    def inverse_transform(self, X: Any) -> Array:
+        """Return the rows nearest to the mean that have these coordinates.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Coordinates along the leading directions.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Rows, in the units of the training rows.
+        """
+        check.is_fitted(self)
+        vectors = self.active_subspace_[1]
+        T = check.fit_data(type(self)(), X)
+        if T.shape[1] > vectors.shape[1]:
+            raise ValueError(
+                f"X has {T.shape[1]} components, and there are {vectors.shape[1]}."
+            )
+        Z = T @ vectors[:, : T.shape[1]].T
+        return (self.mean_ + self.scale_ * Z).astype(self._dtype)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.active_subspace_[1].shape[1]
+
+
+def _components(number: Any) -> int | float:
+    if isinstance(number, float) and number != 1.0:
+        return check.fraction("n_components", number)
+    return 1.0 if isinstance(number, float) else check.count("n_components", number)

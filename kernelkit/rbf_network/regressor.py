@@ -1,0 +1,496 @@
+"""Regression by a network of radial basis functions with a learned precision."""
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_consistent_length
+
+from kernelkit import _parallel
+from kernelkit import _validation as check
+from kernelkit._validation import Array
+from kernelkit._warnings import warn
+from kernelkit.rbf_network import fitting, subspace
+from kernelkit.rbf_network.fitting import Learned, Plan
+from kernelkit.rbf_network.network import (
+    PARAMETERS,
+    Columns,
+    LearnedPrecision,
+    Prepared,
+)
+from kernelkit.rbf_network.objective import NOISE_FLOOR, Rows, basis, solve
+
+_ADAM_ROWS = 50_000  # past which batches take less time
+_TILE_CELLS = 2**20  # of basis functions that a prediction holds per thread
+_FOLDS = 5
+
+
+class GaussianRBFRegressor(
+    LearnedPrecision, MultiOutputMixin, RegressorMixin, BaseEstimator
+):
+    r"""Regression by Gaussian basis functions whose shared precision is learned.
+
+    The fitted function is
+
+    .. math:: f(x) = b + \sum_{m=1}^{M} w_m
+       \exp\bigl(-\tfrac12 (x - c_m)' P (x - c_m)\bigr)
+
+    with centres :math:`c_m` among the rows, usually by k-means, and a positive
+    semidefinite matrix :math:`P = U'U` that says which directions of the input matter.
+    The weights are solved for in closed form; P and their penalty maximise the evidence
+    of the targets. Rows are standardised first.
+
+    Parameters
+    ----------
+    n_centers : int, default=100
+        Number M of basis functions; fewer if there are fewer different rows.
+    precision : {"iso", "diag", "low_rank", "full", "auto"}, default="diag"
+        Form of P: a multiple of the identity, diagonal, of rank `rank`, or any; "auto"
+        chooses by `selection`.
+    rank : int or None, default=None
+        Rank of P if it is "low_rank"; None stands for 2.
+    centers : {"kmeans", "kmeans++", "random"} or array-like, default="kmeans"
+        Rule that chooses centres, or the centres, of shape (M, n_features).
+    learn_centers : bool, default=False
+        Whether to fit the centres too, after P. It helps if they are few.
+    objective : {"evidence", "ridge"}, default="evidence"
+        What is optimised: the marginal likelihood of the targets, or penalised squares
+        with `alpha` fixed.
+    alpha : float, default=1e-2
+        Penalty of the weights, > 0, not divided by n; with the evidence, where the
+        search for it begins.
+    mu : float or "auto", default="auto"
+        Penalty of P, half of `mu` times its trace. "auto" is the median squared
+        distance of rows to centres, divided by the number of rows.
+    standardize : bool, default=True
+        Whether each feature is divided by its standard deviation; otherwise all are by
+        the same number, which leaves distances in proportion.
+    init : {"agop", "isotropic", "random"}, default="agop"
+        Where the search begins; "agop" looks at the gradients of a ridge fit.
+    solver : {"auto", "lbfgs", "adam"}, default="auto"
+        "adam" takes steps on batches of rows; "auto" does past 50,000 rows.
+    n_restarts : int, default=1
+        Number of starts, of which the lowest objective is kept.
+    max_iter : int, default=60
+        Most iterations, or epochs of "adam", of each start and stage.
+    tol : float, default=1e-6
+        Change of the objective, or gradient, at which a search ends.
+    selection : {"bic", "holdout", "cv"}, default="bic"
+        How "auto" chooses.
+    importance : {"agop", "precision", "precision_diag"}, default="agop"
+        What `feature_importances_` says: how much f changes along a feature, or the
+        size of its entries in the eigenvectors or on the diagonal of P.
+    early_stopping : bool, default=False
+        Whether to hold out rows and keep the iterate that predicts them best; the
+        weights are then fitted to all rows.
+    validation_fraction : float, default=0.15
+        Share of the rows that early stopping, or `selection` by "holdout", holds out.
+    n_iter_no_change : int, default=10
+        Iterations without progress on rows held out, after which to stop.
+    kernel : {"gaussian", "laplace", "matern32", "matern52"}, default="gaussian"
+        Profile of the basis functions.
+    batch_rows : int or None, default=None
+        Rows whose basis functions are held in memory at once; None chooses.
+    warm_start : bool, default=False
+        Whether to begin at the last fit, if it had the same structure.
+    dtype : {"float32", "float64"} or None, default=None
+        Precision of matrices with a row for each sample. None keeps that of float32
+        rows.
+    random_state : int, Generator, RandomState or None, default=None
+        Source of the draws of centres, restarts and rows held out.
+    n_jobs : int or None, default=None
+        Number of threads, for several structures, starts or folds, and to predict. Does
+        not change a bit of the result.
+    verbose : int, default=0
+        1 prints a line for each search, 2 for each iteration.
+
+    Attributes
+    ----------
+    centers_ : ndarray of shape (M, n_features)
+        Centres, in the units of `X`.
+    coef_ : ndarray of shape (M,) or (n_outputs, M)
+        Weights w, in the unit of `y`.
+    intercept_ : float or ndarray of shape (n_outputs,)
+        Constant b.
+    precision_ : ndarray of shape (n_features, n_features)
+        P for standardised rows.
+    precision_original_ : ndarray of shape (n_features, n_features)
+        P in the units of `X`.
+    precision_factor_ : ndarray of shape (k, n_features)
+        U.
+    structure_ : str
+        The form of P.
+    lambda_ : float
+        Penalty of the weights; they belong to targets of variance 1.
+    sigma2_ : float or ndarray of shape (n_outputs,)
+        Variance of the noise.
+    bic_ : float
+        Objective with the cost of the free parameters of P, per row.
+    active_subspace_ : tuple of ndarray
+        Eigenvalues and eigenvectors of the mean outer product of gradients.
+    feature_importances_ : ndarray of shape (n_features,)
+        Importances, of sum 1.
+    effective_rank_ : float
+        Number of directions that matter, not whole.
+    mean_, scale_ : ndarray of shape (n_features,)
+        What rows are standardised by.
+    n_iter_ : int
+        Number of iterations of the chosen search.
+    loss_curve_ : list of float
+        Its objective by iteration.
+    validation_scores_ : list of float
+        R^2 on the rows held out, with `early_stopping`.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features seen by `fit`, if `X` has names that are all strings.
+
+    Raises
+    ------
+    ValueError
+        By `fit`, if a parameter is out of range, there is one row only, `X` or `y` hold
+        NaN or infinity, or weights are negative or all zero.
+
+    Warns
+    -----
+    ConvergenceWarning
+        By `fit`, if the objective still fell when `max_iter` was reached.
+    UserWarning
+        By `fit`, if no feature or no target varies: predictions are the mean.
+
+    Notes
+    -----
+    Equal rows are merged and their weights added up, so a weight of 2 is the same as a
+    row given twice, and the order of rows does not matter, to the last bit.
+
+    References
+    ----------
+    .. [1] D'Agostino, Ilievski & Shoemaker (2024), "Learning active subspaces and
+       discovering important features with Gaussian radial basis functions neural
+       networks", Neural Networks 176, 106335.
+    .. [2] MacKay (1992), "Bayesian interpolation", Neural Computation 4(3), 415-447.
+    .. [3] Radhakrishnan, Beaglehole, Pandit & Belkin (2024), "Mechanism for feature
+       learning in neural networks and backpropagation-free machine learning models",
+       Science 383, 1461-1467.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_friedman1
+    >>> from kernelkit import GaussianRBFRegressor
+    >>> X, y = make_friedman1(n_samples=400, noise=1.0, random_state=0)
+    >>> model = GaussianRBFRegressor(random_state=0).fit(X[:300], y[:300])
+    >>> model.score(X[300:], y[300:]) > 0.9
+    True
+    >>> sorted(model.feature_importances_.argsort()[-5:].tolist())
+    [0, 1, 2, 3, 4]
+    """
+
+    _parameter_constraints = {
+        **PARAMETERS,
+        "objective": check.one_of("evidence", "ridge"),
+        "solver": check.one_of("auto", "lbfgs", "adam"),
+        "selection": check.one_of("bic", "holdout", "cv"),
+    }
+
+    def __init__(
+        self,
+        n_centers: int = 100,
+        *,
+        precision: str = "diag",
+        rank: int | None = None,
+        centers: Any = "kmeans",
+        learn_centers: bool = False,
+        objective: str = "evidence",
+        alpha: float = 1e-2,
+        mu: Any = "auto",
+        standardize: bool = True,
+        init: str = "agop",
+        solver: str = "auto",
+        n_restarts: int = 1,
+        max_iter: int = 60,
+        tol: float = 1e-6,
+        selection: str = "bic",
+        importance: str = "agop",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.15,
+        n_iter_no_change: int = 10,
+        kernel: str = "gaussian",
+        batch_rows: int | None = None,
+        warm_start: bool = False,
+        dtype: Any = None,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_centers = n_centers
+        self.precision = precision
+        self.rank = rank
+        self.centers = centers
+        self.learn_centers = learn_centers
+        self.objective = objective
+        self.alpha = alpha
+        self.mu = mu
+        self.standardize = standardize
+        self.init = init
+        self.solver = solver
+        self.n_restarts = n_restarts
+        self.max_iter = max_iter
+        self.tol = tol
+        self.selection = selection
+        self.importance = importance
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.kernel = kernel
+        self.batch_rows = batch_rows
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @check.params
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn the precision, and solve for the weights of the basis functions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, finite numbers.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets, finite numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Nonnegative row weights, not all zero; None weighs every row 1.
+
+        Returns
+        -------
+        self : GaussianRBFRegressor
+        """
+        y = check.targets(self, y)
+        X = check.kernel_rows(self, X, reset=True, kernel=None, dtype=self.dtype)
+        check_consistent_length(X, y)
+        weights = check.weights(sample_weight, X)
+        check.fraction("validation_fraction", self.validation_fraction)
+        if len(X) < 2:
+            raise ValueError(
+                f"{type(self).__name__} learns from differences between rows: expected "
+                "2 rows or more, got n_samples=1."
+            )
+        before = self._before()
+        rng = check.rng(self.random_state)
+        self._dtype = X.dtype
+        self._is_flat = y.ndim == 1
+        X, Y = X.astype(np.float64), y.reshape(len(y), -1)
+        with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
+            data = self._prepare(X, Y, weights, rng)
+            outputs = Columns.of(data.Y, data.weights)
+            if outputs.is_constant.all() or not data.X.shape[1]:
+                self._give_the_mean(data, outputs)
+                return self
+            Y = outputs.standardise(data.Y, self._dtype)[:, ~outputs.is_constant]
+            rows = Rows(
+                data.X,
+                Y,
+                data.weights,
+                profile=self.kernel,
+                block_rows=self.batch_rows,
+            )
+            learned = self._learn(rows, data.C, before, rng, run)
+            self._solve(data, rows, outputs, learned)
+        if not learned.is_settled:
+            warn(
+                f"The objective still fell after max_iter={self.max_iter} iterations: "
+                "raise max_iter, or tol.",
+                ConvergenceWarning,
+            )
+        return self
+
+    def _before(self) -> tuple[str, Array, float] | None:
+        """Return the last fit, if the next begins there."""
+        if not self.warm_start or "_U" not in vars(self):
+            return None
+        same_width = self._U.shape[-1] == self.n_features_in_
+        return (self.structure_, self._U, self.lambda_) if same_width else None
+
+    def _learn(
+        self,
+        rows: Rows,
+        C: Array,
+        before: tuple[str, Array, float] | None,
+        rng: np.random.Generator,
+        run: _parallel.Run,
+    ) -> Learned:
+        """Fit the structures that `precision` allows, and choose one."""
+        (n, d), plan = rows.X.shape, self._plan(len(rows.X))
+        held = kept = None
+        if self.early_stopping or self.selection == "holdout":
+            size = min(max(round(self.validation_fraction * n), 1), n - 1)
+            held, kept = np.split(rng.permutation(n), [size])
+        shapes = [self._structure(d)]
+        if self.precision == "auto":
+            shapes = fitting.candidates(d, rows.total)
+            if self.selection != "bic":
+                folds = [held]
+                if self.selection == "cv":
+                    folds = np.array_split(rng.permutation(n), min(_FOLDS, n))
+                scores = fitting.compare(rows, C, shapes, folds, plan, rng=rng, run=run)
+                shapes = [shapes[int(scores.argmax())]]
+        begin = None
+        if before is not None and len(shapes) == 1 and before[0] == str(shapes[0]):
+            begin = before[1][..., ~self._columns.is_constant], before[2]
+        part = rows.part(np.sort(kept)) if self.early_stopping else rows
+        fits = fitting.learn_all(
+            part,
+            C,
+            shapes,
+            plan,
+            rng=rng,
+            run=run,
+            begin=begin,
+            held=rows.part(np.sort(held)) if self.early_stopping else None,
+        )
+        costs = [fitting.bic(fit.loss, fit.structure, rows.total) for fit in fits]
+        chosen = int(np.argmin(costs))
+        self.bic_ = costs[chosen]
+        return fits[chosen]
+
+    def _plan(self, n: int) -> Plan:
+        solver = self.solver
+        if solver == "auto":
+            solver = "adam" if n > _ADAM_ROWS else "lbfgs"
+        return Plan(
+            objective=self.objective,
+            alpha=float(self.alpha),
+            mu=None if isinstance(self.mu, str) else float(self.mu),
+            init=self.init,
+            n_restarts=self.n_restarts,
+            learn_centers=self.learn_centers,
+            solver=solver,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            patience=self.n_iter_no_change,
+            verbose=int(self.verbose),
+        )
+
+    def _solve(
+        self, data: Prepared, rows: Rows, outputs: Columns, learned: Learned
+    ) -> None:
+        """Solve for the weights on all rows, and store them in the units of `y`."""
+        normal = rows.normal(learned.U, learned.C)
+        solution = solve(normal, learned.alpha)
+        if solution is None:
+            raise ValueError(
+                "The weights of the basis functions could not be solved for: raise "
+                f"alpha, which is {learned.alpha:.3g}."
+            )
+        varied, M = ~outputs.is_constant, len(learned.C)
+        coef, intercept = np.zeros((M, len(varied))), outputs.mean.copy()
+        sigma2 = np.zeros(len(varied))
+        coef[:, varied] = solution.coef * outputs.scale[varied]
+        intercept[varied] += outputs.scale[varied] * solution.intercept
+        noise = solution.misfit / normal.total + NOISE_FLOOR
+        sigma2[varied] = noise * outputs.scale[varied] ** 2
+        self.lambda_ = solution.alpha
+        self._inverse, self._means = solution.inverse, normal.means
+        self._total = normal.total
+        self.n_iter_ = len(learned.curve)
+        self.loss_curve_ = learned.curve
+        self.validation_scores_ = learned.scores
+        self._keep(data, learned.structure, learned.U, learned.C, solution.coef)
+        self._keep_outputs(coef, intercept, sigma2)
+
+    def _give_the_mean(self, data: Prepared, outputs: Columns) -> None:
+        """Predict the mean: no feature, or no target, varies."""
+        warn(
+            "No feature varies." if not data.X.shape[1] else "No target varies.",
+        )
+        d, (M, q) = data.X.shape[1], (len(data.C), data.Y.shape[1])
+        shape = self._structure(d)
+        self.lambda_, self.bic_ = float(self.alpha), 0.0
+        self._inverse, self._means = np.eye(M) / self.alpha, np.zeros(M)
+        self._total = float(len(data.Y) if data.weights is None else data.weights.sum())
+        self.n_iter_, self.loss_curve_, self.validation_scores_ = 0, [], []
+        self._keep(data, shape, np.zeros(d), data.C, np.zeros((M, 1)))
+        noise = np.where(outputs.is_constant, 0.0, outputs.scale**2)
+        self._keep_outputs(np.zeros((M, q)), outputs.mean, noise)
+
+    def _keep_outputs(self, coef: Array, intercept: Array, sigma2: Array) -> None:
+        if self._is_flat:
+            self.coef_, self.intercept_ = coef[:, 0], float(intercept[0])
+            self.sigma2_ = float(sigma2[0])
+        else:
+            self.coef_, self.intercept_, self.sigma2_ = coef.T, intercept, sigma2
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Predict the targets at query rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Query rows.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new target, too: of the
+            noise, and of what is not known of the weights and the constant.
+
+        Returns
+        -------
+        y : ndarray of shape (n_queries,) or (n_queries, n_outputs)
+            Predictions.
+        std : ndarray of the same shape
+            Standard deviations, if asked for.
+        """
+        check.is_fitted(self)
+        Z = self._standardised(X)
+        coef = np.atleast_2d(self.coef_).T
+        tiles = self._tiles(len(Z))
+        with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
+            parts = run(
+                [(self._predict, (Z[tile], coef, return_std)) for tile in tiles]
+            )
+        y = np.concatenate([part[0] for part in parts]).astype(self._dtype)
+        y = y[:, 0] if self._is_flat else y
+        if not return_std:
+            return y
+        spread = np.concatenate([part[1] for part in parts])
+        std = np.sqrt(spread[:, None] * np.atleast_1d(self.sigma2_))
+        std = std.astype(self._dtype)
+        return y, std[:, 0] if self._is_flat else std
+
+    def _predict(self, Z: Array, coef: Array, with_spread: bool) -> tuple[Array, Any]:
+        U, C = self._U.astype(self._dtype), self._C.astype(self._dtype)
+        phi = basis(Z, U, C, self.kernel)
+        y = self.intercept_ + phi @ coef
+        if not with_spread:
+            return y, None
+        centred = phi - self._means
+        unknown = np.einsum("im,im->i", centred @ self._inverse, centred)
+        return y, 1.0 + 1.0 / self._total + unknown
+
+    def gradient(self, X: Any) -> Array:
+        """Return the gradients of the fitted function at query rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Query rows.
+
+        Returns
+        -------
+        G : ndarray of shape (n_queries, n_features) or with a last axis of outputs
+            Derivatives, in the unit of `y` by those of `X`.
+        """
+        check.is_fitted(self)
+        Z = self._standardised(X).astype(np.float64)
+        coef = np.atleast_2d(self.coef_).T
+        with _parallel.one_blas_thread:
+            parts = [
+                subspace.gradients(Z[tile], self._U, self._C, coef, self.kernel)
+                for tile in self._tiles(len(Z))
+            ]
+        G = (np.concatenate(parts) / self.scale_).astype(self._dtype)
+        return G[:, 0] if self._is_flat else G.transpose(0, 2, 1)
+
+    def _tiles(self, n: int) -> list[slice]:
+        step = max(_TILE_CELLS // len(self._C), 1)
+        return [slice(start, start + step) for start in range(0, n, step)]
