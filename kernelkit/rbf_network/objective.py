@@ -34,8 +34,8 @@ def laplace(E: Array) -> tuple[Array, Array]:
     """Return ``exp(-r)`` of the distance r and its derivative in E, 0 at r = 0."""
     r = _distance(E)
     phi = np.exp(-r)
-    slope = np.divide(phi, r, out=np.zeros_like(r), where=r > 1e-7)
-    return phi, slope
+    r[r < 1e-7] = np.inf
+    return phi, np.divide(phi, r, out=r)
 
 
 def matern32(E: Array) -> tuple[Array, Array]:
