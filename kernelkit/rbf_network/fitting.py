@@ -25,7 +25,7 @@ _BATCH = 2048  # rows per step of Adam
 _ADAM = 0.9, 0.999, 1e-12
 _STEP = 0.02  # of Adam, relative to the size of the parameters
 _STALLED = 10  # iterations, over which a fit that still gains says so
-_GAIN = 1e-2  # in the objective, a change of 2 % in the variance of the noise
+_GAIN = 5e-3  # half of the share of the targets' variance, explained by them
 
 Score = Callable[[Array, Array, Solution], float]
 Begin = tuple[Array, float]
@@ -197,11 +197,15 @@ class _Trace:
         self.curve: list[float] = []
         self.scores: list[float] = []
         self.best: Array | None = None
+        self.first: float | None = None  # value at the start
+        self.unexplained = 1.0  # share of the variance of the targets
 
     def add(self, vector: Array, value: float, solution: Solution | None) -> bool:
         """Note an iterate; say whether to stop."""
         self.curve.append(value)
         plan = self.target.plan
+        if solution is not None:
+            self.unexplained = float(solution.misfit.max()) / self.target.rows.total
         if plan.watch is not None:
             plan.watch(len(self.curve))
         U, C, _ = self.target.unpack(vector)
@@ -213,6 +217,13 @@ class _Trace:
             self._print(vector, value)
         late = len(self.scores) - 1 - int(np.argmax(self.scores or [0.0]))
         return self.score is not None and late >= plan.patience
+
+    def still_gains(self) -> bool:
+        """Tell whether the last iterations explained more of the targets."""
+        values = self.curve if self.first is None else [self.first, *self.curve]
+        recent = values[-1 - _STALLED :]
+        by_variance = self.unexplained if self.target.has_alpha else 1.0
+        return (recent[0] - recent[-1]) * by_variance > _GAIN
 
     def _print(self, vector: Array, value: float) -> None:
         U, _, alpha = self.target.unpack(vector)
@@ -253,7 +264,6 @@ def search(
     U, C, alpha = target.unpack(vector)
     penalty = 0.5 * mu * float((U * U).sum())
     penalty += 0.5 * pull * float(((C - target.C) ** 2).sum())
-    gain = trace.curve[-_STALLED:][0] - value if trace.curve else 0.0
     if plan.verbose:
         seconds = time.perf_counter() - begin
         print(
@@ -269,7 +279,7 @@ def search(
         loss=value - penalty,
         curve=trace.curve,
         scores=trace.scores,
-        is_settled=has_stopped or gain < _GAIN,
+        is_settled=has_stopped or not (trace.curve and trace.still_gains()),
     )
 
 
@@ -280,6 +290,7 @@ def _lbfgs(
 
     def value_and_gradient(vector: Array) -> tuple[float, Array]:
         value, gradient, solution = target.evaluate(vector)
+        trace.first = value if trace.first is None else trace.first
         last.update(at=vector.tobytes(), solution=solution)
         return value, gradient
 

@@ -109,7 +109,7 @@ class GaussianRBFRegressor(
     ----------
     centers_ : ndarray of shape (M, n_features)
         Centres, in the units of `X`.
-    coef_ : ndarray of shape (M,) or (n_outputs, M)
+    dual_coef_ : ndarray of shape (M,) or (M, n_outputs)
         Weights w, in the unit of `y`.
     intercept_ : float or ndarray of shape (n_outputs,)
         Constant b.
@@ -417,10 +417,10 @@ class GaussianRBFRegressor(
 
     def _keep_outputs(self, coef: Array, intercept: Array, sigma2: Array) -> None:
         if self._is_flat:
-            self.coef_, self.intercept_ = coef[:, 0], float(intercept[0])
+            self.dual_coef_, self.intercept_ = coef[:, 0], float(intercept[0])
             self.sigma2_ = float(sigma2[0])
         else:
-            self.coef_, self.intercept_, self.sigma2_ = coef.T, intercept, sigma2
+            self.dual_coef_, self.intercept_, self.sigma2_ = coef, intercept, sigma2
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict the targets at query rows.
@@ -442,7 +442,7 @@ class GaussianRBFRegressor(
         """
         check.is_fitted(self)
         Z = self._standardised(X)
-        coef = np.atleast_2d(self.coef_).T
+        coef = self.dual_coef_.reshape(len(self._C), -1)
         tiles = self._tiles(len(Z))
         with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
             parts = run(
@@ -482,7 +482,7 @@ class GaussianRBFRegressor(
         """
         check.is_fitted(self)
         Z = self._standardised(X).astype(np.float64)
-        coef = np.atleast_2d(self.coef_).T
+        coef = self.dual_coef_.reshape(len(self._C), -1)
         with _parallel.one_blas_thread:
             parts = [
                 subspace.gradients(Z[tile], self._U, self._C, coef, self.kernel)

@@ -78,14 +78,19 @@ class Structure:
         eigenvalues (r,), descending; eigenvectors (n_features, r). Directions that are
         missing, or of no weight, get a little.
         """
-        largest = eigenvalues[0] if eigenvalues[0] > 0 else 1.0
-        lengths = (np.maximum(eigenvalues, 0.0) / largest) ** 0.25 + _LEAST
         if self.kind == "iso":
             return np.ones(self.n_features)
+        eigenvalues = eigenvalues / max(eigenvalues.max(initial=0.0), 1e-300)
         if self.kind == "diag":
-            spread = (eigenvectors**2) @ np.maximum(eigenvalues, 0.0)
+            spread = (eigenvectors**2) @ eigenvalues
             return (spread / max(spread.max(), 1e-300)) ** 0.25 + _LEAST
-        return (eigenvectors[:, : self.rank] * lengths[: self.rank]).T.copy()
+        missing = max(self.rank - len(eigenvalues), 0)
+        if missing:
+            more = np.eye(self.n_features, self.rank)
+            eigenvectors = np.linalg.qr(np.column_stack([eigenvectors, more]))[0]
+            eigenvalues = np.append(eigenvalues, np.zeros(missing))
+        lengths = eigenvalues[: self.rank] ** 0.25 + _LEAST
+        return (eigenvectors[:, : self.rank] * lengths).T.copy()
 
     def isotropic(self) -> Array:
         """Return a factor that treats all directions alike, as far as its rank goes."""

@@ -40,7 +40,7 @@ def agop_root(
     for start in range(0, n, step):
         rows = slice(start, start + step)
         G = latent_gradients(X[rows], U, C, coef, profile)
-        G = (np.sqrt(shares[rows])[:, None, None] * G).reshape(-1, k)
+        G = (np.sqrt(shares[rows])[:, None, None] * G).reshape(len(G) * q, k)
         if moments.size:
             moments += G.T @ G
         else:
@@ -59,8 +59,8 @@ def spectrum(root: Array) -> tuple[Array, Array]:
     The entry of a vector with the largest size is positive.
     """
     _, sizes, vectors = np.linalg.svd(root, full_matrices=False)
-    peaks = np.abs(vectors).argmax(axis=1)
-    signs = np.where(vectors[np.arange(len(vectors)), peaks] < 0.0, -1.0, 1.0)
+    least, largest = vectors.min(axis=1, initial=0.0), vectors.max(axis=1, initial=0.0)
+    signs = np.where(-least > largest, -1.0, 1.0)
     return sizes**2, (vectors * signs[:, None]).T
 
 

@@ -85,4 +85,4 @@ def predict(model, X):
     Z = (np.asarray(X, dtype=float) - model.mean_) / model.scale_
     C = (model.centers_ - model.mean_) / model.scale_
     phi = basis(Z, model.precision_factor_, C, model.kernel)
-    return model.intercept_ + phi @ np.asarray(model.coef_).T
+    return model.intercept_ + phi @ model.dual_coef_
