@@ -21,7 +21,8 @@ _START_ALPHA = 1e-3  # relative to the mean of the diagonal
 _START_FACTORS = 50  # most directions in the second round
 _SCALE_ROWS = 500
 _FAILED = 1e10  # value where an objective cannot be computed
-_BATCH = 2048  # rows per step of Adam
+_BATCH, _BATCH_PER_CENTER = 2048, 20  # rows per step of Adam, at least
+_BATCHES = 10  # in an iteration, at most
 _ADAM = 0.9, 0.999, 1e-12
 _STEP = 0.02  # of Adam, relative to the size of the parameters
 _STALLED = 10  # iterations, over which a fit that still gains says so
@@ -140,6 +141,10 @@ class Target:
         self.pull = pull  # towards the centres given; 0 leaves them there
         self.has_alpha = plan.objective == "evidence"
 
+    def on(self, rows: Rows) -> "Target":
+        """Return the same on other rows."""
+        return Target(rows, self.shape, self.C, self.plan, self.mu, self.pull)
+
     def pack(self, U: Array, C: Array, alpha: float) -> Array:
         """Write what `unpack` reads."""
         parts = [self.shape.parameters(U)]
@@ -173,15 +178,19 @@ class Target:
             found = self._objective(U, C, alpha)
         if found is None or not np.isfinite(found.value):
             return _FAILED, np.zeros_like(vector), None
-        value = found.value + 0.5 * self.mu * float((U * U).sum())
         slopes = [self.shape.gradient(found.U + self.mu * U)]
         if self.has_alpha:
             slopes.append(np.array([found.log_alpha]))
         if self.pull:
-            step = C - self.C
-            value += 0.5 * self.pull * float((step * step).sum())
-            slopes.append((found.C + self.pull * step).ravel())
+            slopes.append((found.C + self.pull * (C - self.C)).ravel())
+        value = self.penalise(found.value, U, C)
         return value, np.concatenate(slopes), found.solution
+
+    def penalise(self, value: float, U: Array, C: Array) -> float:
+        """Add the penalties of the precision and the centres."""
+        step = C - self.C
+        squares = self.mu * (U * U).sum() + self.pull * (step * step).sum()
+        return value + 0.5 * float(squares)
 
     def _objective(self, U: Array, C: Array, alpha: float) -> Value | None:
         if self.has_alpha:
@@ -262,8 +271,6 @@ def search(
     if trace.best is not None:
         vector = trace.best
     U, C, alpha = target.unpack(vector)
-    penalty = 0.5 * mu * float((U * U).sum())
-    penalty += 0.5 * pull * float(((C - target.C) ** 2).sum())
     if plan.verbose:
         seconds = time.perf_counter() - begin
         print(
@@ -276,7 +283,7 @@ def search(
         C=C,
         alpha=alpha,
         value=value,
-        loss=value - penalty,
+        loss=value - target.penalise(0.0, U, C),
         curve=trace.curve,
         scores=trace.scores,
         is_settled=has_stopped or not (trace.curve and trace.still_gains()),
@@ -322,52 +329,48 @@ def _lbfgs(
 def _adam(
     target: Target, vector: Array, trace: _Trace, rng: np.random.Generator
 ) -> tuple[Array, float, bool]:
-    """Take steps on batches of rows; solve for the weights on all rows by epoch."""
+    """Take steps by batches, each of which stands for all rows: Kingma & Ba (2015).
+
+    The weights are solved for in each, and `alpha` is renewed by all rows after some.
+    """
     rows, plan, n = target.rows, target.plan, len(target.rows.X)
+    size = max(_BATCH, _BATCH_PER_CENTER * len(target.C))
     p = target.shape.size
-    moments = np.zeros((2, len(vector)))
-    best, steps = (np.inf, vector), 0
-    for epoch in range(plan.max_iter):
+    moments, steps = np.zeros((2, len(vector))), 0
+    scales = np.ones(len(vector))
+    scales[:p] = np.sqrt(np.mean(vector[:p] ** 2))
+    best, since = (np.inf, vector), 0
+    for iteration in range(plan.max_iter + 1):
         U, C, alpha = target.unpack(vector)
         normal = rows.normal(U, C)
         solution = objectives.solve(normal, alpha)
         if solution is None:
             break
-        if target.has_alpha:
-            vector[p] = np.log(_fixed_point(normal, solution))
-        value = objectives.regression_value(normal, solution, plan.objective)
-        value += 0.5 * target.mu * float((U * U).sum())
-        value += 0.5 * target.pull * float(((C - target.C) ** 2).sum())
+        value = target.penalise(
+            objectives.regression_value(normal, solution, plan.objective), U, C
+        )
+        since = 0 if value < best[0] - plan.tol else since + 1
         if value < best[0]:
             best = value, vector.copy()
-        if trace.add(vector, value, solution):
+        if iteration and trace.add(vector, value, solution):
             break
-        if epoch > _STALLED and trace.curve[-_STALLED] - value < plan.tol * _STALLED:
+        if since >= plan.patience:
             return best[1], best[0], True
-        left, right = objectives.regression_pull(normal, solution, plan.objective)
-        rate = _STEP * 0.5 * (1.0 + np.cos(np.pi * epoch / plan.max_iter))
-        order = rng.permutation(n)
-        for start in range(0, n, _BATCH):
-            batch = rows.part(np.sort(order[start : start + _BATCH]))
-            U, C, _ = target.unpack(vector)
-            batch.place(U, C, normal.shift)
-            dU, dC = batch.pull(U, C, normal, left, right)
-            share = n / len(batch.X)
-            gradient = np.zeros_like(vector)
-            gradient[:p] = target.shape.gradient(share * dU + target.mu * U)
-            if target.pull:
-                step = share * dC + target.pull * (C - target.C)
-                gradient[p + target.has_alpha :] = step.ravel()
+        trace.first = value if trace.first is None else trace.first
+        if target.has_alpha:
+            vector[p] = np.log(_fixed_point(normal, solution))
+        rate = _STEP * 0.5 * (1.0 + np.cos(np.pi * iteration / plan.max_iter))
+        order = rng.permutation(n)[: size * _BATCHES]
+        for chosen in np.array_split(order, max(len(order) // size, 1)):
+            batch = target.on(rows.part(np.sort(chosen), n / len(chosen)))
+            _, gradient, _ = batch.evaluate(vector)
             steps += 1
             for k, beta in enumerate(_ADAM[:2]):
                 moments[k] += (1.0 - beta) * (gradient ** (k + 1) - moments[k])
             mean, square = (
                 moments[k] / (1.0 - beta**steps) for k, beta in enumerate(_ADAM[:2])
             )
-            size = np.full(len(vector), np.sqrt(np.mean(vector[:p] ** 2)))
-            if target.pull:
-                size[p + target.has_alpha :] = np.sqrt(np.mean(C**2))
-            vector = vector - rate * size * mean / (np.sqrt(square) + _ADAM[2])
+            vector = vector - rate * scales * mean / (np.sqrt(square) + _ADAM[2])
     return best[1], float(best[0]), False
 
 

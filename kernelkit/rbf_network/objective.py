@@ -196,9 +196,11 @@ class Rows:
         self._room: dict[str, Array] = {}
         self._held: slice | None = None
 
-    def part(self, chosen: Any) -> Self:
-        """Return some of the rows, or all, with room of their own."""
-        weights = None if self.weights is None else self.weights[chosen]
+    def part(self, chosen: Any, factor: float = 1.0) -> Self:
+        """Return some of the rows, with room of their own, and weights by a factor."""
+        weights = None if self.weights is None else factor * self.weights[chosen]
+        if weights is None and factor != 1.0:
+            weights = np.full(len(chosen), factor)
         return type(self)(
             self.X[chosen],
             self.Y[chosen],
@@ -234,7 +236,7 @@ class Rows:
 
         The gradient is ``S (Phi - mean) top - S (Y - mean) low``, with `left` of
         `stack(normal, top, low)`, times `right` if given. Right after `normal`, whose
-        matrices it uses, or after `place` with its shift.
+        matrices it uses.
         """
         back = _Backward(self, U, C)
         m = len(C)
@@ -257,20 +259,15 @@ class Rows:
         for start in range(0, len(self.X), step):
             yield slice(start, min(start + step, len(self.X)))
 
-    def place(self, U: Array, C: Array, shift: Array | None = None) -> None:
-        """Move rows and centres to the latent space, where distances are plain.
-
-        shift (M,) is subtracted from the basis functions before they are summed; None
-        stands for their means over some rows.
-        """
+    def place(self, U: Array, C: Array) -> None:
+        """Move rows and centres to the latent space, where distances are plain."""
         U, C = U.astype(self.X.dtype), C.astype(self.X.dtype)
         self._held = None
         self._rows_side = _rows_side(latent(self.X, U))
         self._centers_side = _centers_side(latent(C, U))
-        if shift is None:
-            some = self._rows_side[:: max(len(self.X) // _SHIFT_ROWS, 1)]
-            shift = PROFILES[self.profile](some @ self._centers_side.T)[0].mean(axis=0)
-        self._shift = shift
+        some = self._rows_side[:: max(len(self.X) // _SHIFT_ROWS, 1)]
+        phi = PROFILES[self.profile](some @ self._centers_side.T)[0]
+        self._shift = phi.mean(axis=0)
 
     def _basis(self, rows: slice) -> tuple[Array, Array]:
         """Evaluate the basis functions and their slopes at a block of rows."""

@@ -73,7 +73,7 @@ class GaussianRBFRegressor(
     n_restarts : int, default=1
         Number of starts, of which the lowest objective is kept.
     max_iter : int, default=60
-        Most iterations, or epochs of "adam", of each start and stage.
+        Most iterations of each start and stage; ten batches each for "adam".
     tol : float, default=1e-6
         Change of the objective, or gradient, at which a search ends.
     selection : {"bic", "holdout", "cv"}, default="bic"
