@@ -12,14 +12,21 @@ from kernelkit._validation import Array
 from kernelkit.rbf_network import objective as objectives
 from kernelkit.rbf_network.objective import Normal, Rows, Solution, Value
 from kernelkit.rbf_network.structure import Structure, latent, structure
-from kernelkit.rbf_network.subspace import agop_root, effective_rank, spectrum
+from kernelkit.rbf_network.subspace import (
+    Network,
+    agop_root,
+    effective_rank,
+    spectrum,
+)
 
+_PENALTY = 0.3  # of the precision, where it is not given
 _LEAST_ALPHA, _LARGEST_ALPHA = 1e-10, 1e4  # per unit of weight, in a search
 _START_ROWS = 2000  # that the start looks at
 _START_ROUNDS = 2
 _START_ALPHA = 1e-3  # relative to the mean of the diagonal
 _START_FACTORS = 50  # most directions in the second round
 _SCALE_ROWS = 500
+_LEAST_SHARE = 0.02
 _FAILED = 1e10  # value where an objective cannot be computed
 _BATCH, _BATCH_PER_CENTER = 2048, 20  # rows per step of Adam, at least
 _BATCHES = 10  # in an iteration, at most
@@ -29,14 +36,22 @@ _STALLED = 10  # iterations, over which a fit that still gains says so
 _GAIN = 5e-3  # half of the share of the targets' variance, explained by them
 
 Score = Callable[[Array, Array, Solution], float]
-Begin = tuple[Array, float]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A structure with its centres; `begin` is a factor and `alpha` to start from."""
+
+    structure: Structure
+    C: Array
+    begin: tuple[Array, float] | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
     """How to fit: the parameters of an estimator that matter here.
 
-    `mu` None stands for a penalty that neither scale nor number of rows changes.
+    `mu` None stands for a penalty that scale and number of rows do not change.
     """
 
     objective: str = "evidence"
@@ -86,10 +101,11 @@ def scaled(U: Array, rows: Rows, C: Array) -> Array:
     return U / np.sqrt(median_distance(latent(rows.X, U), latent(C, U)))
 
 
-def agop_spectrum(rows: Rows, C: Array) -> tuple[Array, Array]:
+def agop_spectrum(rows: Rows, C: Array) -> tuple[Array, Array] | None:
     """Find directions in which a ridge fit varies: Radhakrishnan et al. (2024).
 
-    Its eigenvalues and eigenvectors feed the next, better fit, and `Structure.start`.
+    Its eigenvalues and eigenvectors feed the next, better fit, and `Structure.start`;
+    None if the fit fails.
     """
     some = rows.part(slice(None, None, max(len(rows.X) // _START_ROWS, 1)))
     d = rows.X.shape[1]
@@ -101,13 +117,11 @@ def agop_spectrum(rows: Rows, C: Array) -> tuple[Array, Array]:
         alpha = _START_ALPHA * max(normal.gram.trace() / len(C), 1e-300)
         solution = objectives.solve(normal, alpha)
         if solution is None:
-            break
-        coef = solution.coef
-        values, vectors = spectrum(
-            agop_root(some.X, some.weights, U, C, coef, rows.profile)
-        )
-        U = wide.start(values, vectors)
-    return values, vectors
+            return None
+        network = Network(U, C, solution.coef)
+        found = spectrum(agop_root(some.X, some.weights, [network], rows.profile))
+        U = wide.start(*found)
+    return found
 
 
 def starts(
@@ -262,7 +276,8 @@ def search(
     begin = time.perf_counter()
     mu = plan.mu
     if mu is None:
-        mu = median_distance(rows.X, C) / rows.total
+        mu = _PENALTY * shape.n_free / shape.n_features
+        mu *= median_distance(rows.X, C) / rows.total
     target = Target(rows, shape, C, plan, mu, pull)
     vector = target.pack(U, C, alpha)
     trace = _Trace(target, score)
@@ -426,34 +441,28 @@ def learn(
 
 def learn_all(
     rows: Rows,
-    C: Array,
-    shapes: list[Structure],
+    candidates: list[Candidate],
     plan: Plan,
     *,
     rng: np.random.Generator,
     run: Run,
-    begin: Begin | None = None,
     held: Rows | None = None,
 ) -> list[Learned]:
-    """Fit every structure from every start, and keep the best of each.
+    """Fit every candidate from every start, and keep the best of each.
 
-    Parameters
-    ----------
-    begin : tuple of (U, alpha) or None
-        Where the first start is instead.
-    held : Rows or None
-        Rows on which the best iterate is chosen.
+    The best iterate is that which predicts the rows `held` best, if there are any.
     """
     directions = None
-    if plan.init == "agop" and begin is None:
-        directions = agop_spectrum(rows, C)
+    if plan.init == "agop":
+        directions = agop_spectrum(rows, candidates[0].C)
     score = None if held is None else score_on(held)
     tasks = []
-    for shape in shapes:
+    for candidate in candidates:
+        shape, C = candidate.structure, candidate.C
         factors = starts(plan.init, plan.n_restarts, shape, directions, rng)
         tries = [(scaled(U, rows, C), plan.alpha) for U in factors]
-        if begin is not None:
-            tries[0] = begin
+        if candidate.begin is not None:
+            tries[0] = candidate.begin
         for U, alpha in tries:
             task = rows, C, shape, U, alpha, plan, rng.spawn(1)[0], score
             tasks.append((learn, task))
@@ -479,23 +488,33 @@ def score_on(held: Rows) -> Score:
 
 def compare(
     rows: Rows,
-    C: Array,
-    shapes: list[Structure],
+    candidates: list[Candidate],
     folds: list[Array],
     plan: Plan,
     *,
     rng: np.random.Generator,
     run: Run,
 ) -> Array:
-    """Return the mean score of each structure on the folds, when fitted without."""
-    totals = np.zeros(len(shapes))
+    """Return the mean score of each candidate on the folds, when fitted without."""
+    totals = np.zeros(len(candidates))
     for fold in folds:
         kept = rows.part(np.delete(np.arange(len(rows.X)), fold))
         score = score_on(rows.part(fold))
-        for k, fit in enumerate(learn_all(kept, C, shapes, plan, rng=rng, run=run)):
+        for k, fit in enumerate(learn_all(kept, candidates, plan, rng=rng, run=run)):
             solution = objectives.solve(kept.normal(fit.U, fit.C), fit.alpha)
             totals[k] += -np.inf if solution is None else score(fit.U, fit.C, solution)
     return totals / len(folds)
+
+
+def shares(costs: Array, n: float) -> Array:
+    """Return the shares of fits in their mean, ``exp(-sqrt(n) cost)``.
+
+    Costs are means over n rows, and differences of them are uncertain by the order of
+    1/sqrt(n). Fits of small share are left out.
+    """
+    weights = np.exp(-np.sqrt(n) * (costs - costs.min()))
+    weights[weights < _LEAST_SHARE * weights.sum()] = 0.0
+    return weights / weights.sum()
 
 
 def bic(value: float, shape: Structure, n: float) -> float:
@@ -503,8 +522,8 @@ def bic(value: float, shape: Structure, n: float) -> float:
     return value + shape.n_free * float(np.log(n)) / (2.0 * n)
 
 
-def candidates(n_features: int, n: float) -> list[Structure]:
-    """Return the structures among which "auto" chooses."""
+def structures(n_features: int, n: float) -> list[Structure]:
+    """Return the structures that "auto" fits."""
     ranks = [rank for rank in (1, 2, 3, 5) if rank < n_features]
     few = [structure("diag", n_features)]
     if n_features >= n:

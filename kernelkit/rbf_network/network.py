@@ -1,6 +1,6 @@
 """What the regressor and the classifier share: rows in, precision and subspace out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from kernelkit.rbf_network import centers as centers_
 from kernelkit.rbf_network import subspace
 from kernelkit.rbf_network.objective import PROFILES
 from kernelkit.rbf_network.structure import Structure, dense, precision, structure
+from kernelkit.rbf_network.subspace import Network
 
 PRECISIONS = ("iso", "diag", "low_rank", "full", "auto")
 IMPORTANCES = ("agop", "precision", "precision_diag")
@@ -78,6 +79,12 @@ class Columns:
         common = largest * np.sqrt(np.mean((varied / largest) ** 2))
         return Columns(self.mean, np.full_like(self.scale, common), self.is_constant)
 
+    def widen(self, values: Array) -> Array:
+        """Put zeros into a last axis where the columns are constant."""
+        wide = np.zeros((*values.shape[:-1], len(self.mean)))
+        wide[..., ~self.is_constant] = values
+        return wide
+
     def standardise(self, X: Array, dtype: Any) -> Array:
         """Return ``(X - mean) / scale``, where far rows are as far as squares allow."""
         with np.errstate(over="ignore"):
@@ -99,9 +106,9 @@ class Prepared:
 class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """The part of a network that does not depend on what it predicts.
 
-    A fitted network has `mean_` and `scale_` of its features, and in standardised
-    units the factor `_U` and the centres `_C`, whose entries are 0 at constant
-    features, and `active_subspace_`.
+    A fitted one has `mean_` and `scale_` of its features, `active_subspace_`, and
+    `_networks` whose mean it is, in standardised units, with entries 0 at constant
+    features.
     """
 
     def _prepare(
@@ -115,14 +122,19 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         self.mean_, self.scale_ = columns.mean, columns.scale
         varied = ~columns.is_constant
         X = columns.standardise(X, np.float64)[:, varied]
+        C = self._choose_centers(X, weights, rng)
+        return Prepared(X.astype(self._dtype), Y, weights, C)
+
+    def _choose_centers(
+        self, X: Array, weights: Array | None, rng: np.random.Generator
+    ) -> Array:
+        """Choose centres among prepared rows, or take the given ones."""
         if isinstance(self.centers, str):
-            C = centers_.choose_centers(
+            return centers_.choose_centers(
                 self.centers, X, weights, self.n_centers, rng=rng
             )
-        else:
-            given = self._given_centers()
-            C = columns.standardise(given, np.float64)[:, varied]
-        return Prepared(X.astype(self._dtype), Y, weights, C)
+        C = self._columns.standardise(self._given_centers(), np.float64)
+        return C[:, ~self._columns.is_constant]
 
     def _given_centers(self) -> Array:
         given = check.fit_data(type(self)(), self.centers)
@@ -138,27 +150,26 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         kind = "diag" if self.precision == "auto" else self.precision
         return structure(kind, n_features, self.rank)
 
-    def _widen(self, U: Array) -> Array:
-        """Put zeros where the columns are constant."""
-        wide = np.zeros((*U.shape[:-1], self.n_features_in_))
-        wide[..., ~self._columns.is_constant] = U
-        return wide
-
-    def _keep(
-        self, data: Prepared, shape: Structure, U: Array, C: Array, coef: Array
-    ) -> None:
-        """Store the precision, the centres and the active subspace of a fit.
-
-        coef (M, q) weighs the outputs whose gradients make the subspace.
-        """
-        self.structure_ = str(shape)
-        self._U, self._C = self._widen(U), self._widen(C)
-        self.centers_ = self.mean_ + self.scale_ * self._C
+    def _keep(self, data: Prepared, networks: list[Network]) -> None:
+        """Store networks, whose mean is what was fitted, and their active subspace."""
         root = subspace.agop_root(
-            data.X.astype(np.float64), data.weights, U, C, coef, self.kernel
+            data.X.astype(np.float64), data.weights, networks, self.kernel
         )
         values, vectors = subspace.spectrum(root)
-        self.active_subspace_ = values, self._widen(vectors.T).T
+        widen = self._columns.widen
+        self.active_subspace_ = values, widen(vectors.T).T
+        self._networks = [
+            replace(net, U=widen(net.U), C=widen(net.C)) for net in networks
+        ]
+        C = np.concatenate([net.C for net in self._networks])
+        self.centers_ = self.mean_ + self.scale_ * C
+
+    @property
+    def _factor(self) -> Array:
+        """Factor of the mean of the networks' precisions."""
+        if len(self._networks) == 1:
+            return self._networks[0].U
+        return np.vstack([net.share**0.5 * dense(net.U) for net in self._networks])
 
     def _standardised(self, X: Any) -> Array:
         """Check query rows and standardise them."""
@@ -186,13 +197,15 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         check.is_fitted(self)
         if check.choice("kind", kind, ("agop", "precision")) == "agop":
             return self.active_subspace_
-        return subspace.spectrum(dense(self._U))
+        return subspace.spectrum(dense(self._factor))
 
     @property
     def feature_importances_(self) -> Array:
         """Share of each feature in what `importance` says; all 0 if nothing matters."""
         check.is_fitted(self)
-        return subspace.importances(self.importance, *self.active_subspace_, self._U)
+        return subspace.importances(
+            self.importance, *self.active_subspace_, self._factor
+        )
 
     @property
     def effective_rank_(self) -> float:
@@ -204,20 +217,20 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def precision_factor_(self) -> Array:
         """Factor U of the precision, of shape (k, n_features), standardised."""
         check.is_fitted(self)
-        return dense(self._U)
+        return dense(self._factor)
 
     @property
     def precision_(self) -> Array:
         """Precision U'U, of shape (n_features, n_features), for standardised rows."""
         check.is_fitted(self)
-        return precision(self._U)
+        return precision(self._factor)
 
     @property
     def precision_original_(self) -> Array:
         """Precision in the units of `X`: divided by `scale_` on both sides."""
         check.is_fitted(self)
         with np.errstate(over="ignore"):
-            return precision(self._U / self.scale_)
+            return precision(self._factor / self.scale_)
 
     def transform(self, X: Any, n_components: int | float | None = None) -> Array:
         """Project standardised rows on the leading directions of `active_subspace_`.

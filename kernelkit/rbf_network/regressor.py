@@ -1,5 +1,6 @@
 """Regression by a network of radial basis functions with a learned precision."""
 
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
 from kernelkit.rbf_network import fitting, subspace
-from kernelkit.rbf_network.fitting import Learned, Plan
+from kernelkit.rbf_network.fitting import Candidate, Learned, Plan
 from kernelkit.rbf_network.network import (
     PARAMETERS,
     Columns,
@@ -20,10 +21,41 @@ from kernelkit.rbf_network.network import (
     Prepared,
 )
 from kernelkit.rbf_network.objective import NOISE_FLOOR, Rows, basis, solve
+from kernelkit.rbf_network.structure import Structure
+from kernelkit.rbf_network.subspace import Network
 
 _ADAM_ROWS = 50_000  # past which batches take less time
 _TILE_CELLS = 2**20  # of basis functions that a prediction holds per thread
 _FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Regression(Network):
+    """A network that predicts, and what it is sure of.
+
+    Its coef (M, q), intercept and sigma2 (q,) are for standardised targets; means (M,)
+    of the basis functions and the inverse (M, M) belong to its normal equations, over
+    rows of weight `total`.
+    """
+
+    name: str = ""
+    alpha: float = 0.0
+    intercept: Array = field(default_factory=lambda: np.zeros(1))
+    sigma2: Array = field(default_factory=lambda: np.zeros(1))
+    means: Array = field(default_factory=lambda: np.zeros(1))
+    inverse: Array = field(default_factory=lambda: np.zeros((1, 1)))
+    total: float = 1.0
+
+    def predict(self, Z: Array, kernel: str, with_variance: bool) -> tuple[Array, Any]:
+        """Return means of targets at standardised rows, and variances or None."""
+        U, C = self.U.astype(Z.dtype), self.C.astype(Z.dtype)
+        phi = basis(Z, U, C, kernel)
+        y = self.intercept + phi @ self.coef
+        if not with_variance:
+            return y, None
+        centred = phi - self.means
+        unknown = np.einsum("im,im->i", centred @ self.inverse, centred)
+        return y, (1.0 + 1.0 / self.total + unknown)[:, None] * self.sigma2
 
 
 class GaussianRBFRegressor(
@@ -47,7 +79,7 @@ class GaussianRBFRegressor(
         Number M of basis functions; fewer if there are fewer different rows.
     precision : {"iso", "diag", "low_rank", "full", "auto"}, default="diag"
         Form of P: a multiple of the identity, diagonal, of rank `rank`, or any; "auto"
-        chooses by `selection`.
+        fits several, and does what `selection` says.
     rank : int or None, default=None
         Rank of P if it is "low_rank"; None stands for 2.
     centers : {"kmeans", "kmeans++", "random"} or array-like, default="kmeans"
@@ -61,8 +93,9 @@ class GaussianRBFRegressor(
         Penalty of the weights, > 0, not divided by n; with the evidence, where the
         search for it begins.
     mu : float or "auto", default="auto"
-        Penalty of P, half of `mu` times its trace. "auto" is the median squared
-        distance of rows to centres, divided by the number of rows.
+        Penalty of P, half of `mu` times its trace. "auto" is in proportion to the
+        number of free parameters of P, per row and feature, and to the median squared
+        distance of rows to centres.
     standardize : bool, default=True
         Whether each feature is divided by its standard deviation; otherwise all are by
         the same number, which leaves distances in proportion.
@@ -76,8 +109,10 @@ class GaussianRBFRegressor(
         Most iterations of each start and stage; ten batches each for "adam".
     tol : float, default=1e-6
         Change of the objective, or gradient, at which a search ends.
-    selection : {"bic", "holdout", "cv"}, default="bic"
-        How "auto" chooses.
+    selection : {"average", "bic", "holdout", "cv"}, default="average"
+        What "auto" does with the forms: takes a mean of their fits, each with centres
+        of its own, with larger shares for lower `bic_`; or chooses the one with the
+        lowest, or that which predicts rows held out best.
     importance : {"agop", "precision", "precision_diag"}, default="agop"
         What `feature_importances_` says: how much f changes along a feature, or the
         size of its entries in the eigenvectors or on the diagonal of P.
@@ -108,19 +143,21 @@ class GaussianRBFRegressor(
     Attributes
     ----------
     centers_ : ndarray of shape (M, n_features)
-        Centres, in the units of `X`.
+        Centres, in the units of `X`; of several networks, one after the other.
     dual_coef_ : ndarray of shape (M,) or (M, n_outputs)
         Weights w, in the unit of `y`.
     intercept_ : float or ndarray of shape (n_outputs,)
         Constant b.
     precision_ : ndarray of shape (n_features, n_features)
-        P for standardised rows.
+        P for standardised rows; the mean of those of several networks.
     precision_original_ : ndarray of shape (n_features, n_features)
         P in the units of `X`.
     precision_factor_ : ndarray of shape (k, n_features)
         U.
     structure_ : str
-        The form of P.
+        The form of P; of the largest share, if there are several.
+    structures_ : dict of str to float
+        Forms of P and their shares in the mean that "auto" takes.
     lambda_ : float
         Penalty of the weights; they belong to targets of variance 1.
     sigma2_ : float or ndarray of shape (n_outputs,)
@@ -190,7 +227,7 @@ class GaussianRBFRegressor(
         **PARAMETERS,
         "objective": check.one_of("evidence", "ridge"),
         "solver": check.one_of("auto", "lbfgs", "adam"),
-        "selection": check.one_of("bic", "holdout", "cv"),
+        "selection": check.one_of("average", "bic", "holdout", "cv"),
     }
 
     def __init__(
@@ -210,7 +247,7 @@ class GaussianRBFRegressor(
         n_restarts: int = 1,
         max_iter: int = 60,
         tol: float = 1e-6,
-        selection: str = "bic",
+        selection: str = "average",
         importance: str = "agop",
         early_stopping: bool = False,
         validation_fraction: float = 0.15,
@@ -296,9 +333,9 @@ class GaussianRBFRegressor(
                 profile=self.kernel,
                 block_rows=self.batch_rows,
             )
-            learned = self._learn(rows, data.C, before, rng, run)
-            self._solve(data, rows, outputs, learned)
-        if not learned.is_settled:
+            fits = self._learn(data, rows, before, rng, run)
+            self._solve(data, rows, outputs, fits)
+        if not all(fit.is_settled for _, fit in fits):
             warn(
                 f"The objective still fell after max_iter={self.max_iter} iterations: "
                 "raise max_iter, or tol.",
@@ -306,54 +343,71 @@ class GaussianRBFRegressor(
             )
         return self
 
-    def _before(self) -> tuple[str, Array, float] | None:
-        """Return the last fit, if the next begins there."""
-        if not self.warm_start or "_U" not in vars(self):
-            return None
-        same_width = self._U.shape[-1] == self.n_features_in_
-        return (self.structure_, self._U, self.lambda_) if same_width else None
+    def _before(self) -> dict[str, tuple[Array, Array, float]]:
+        """Return the networks of the last fit, if the next begins there."""
+        if not self.warm_start or "_networks" not in vars(self):
+            return {}
+        if len(self.mean_) != self.n_features_in_:
+            return {}
+        return {
+            net.name: (net.U, self.mean_ + self.scale_ * net.C, net.alpha)
+            for net in self._networks
+        }
 
     def _learn(
         self,
+        data: Prepared,
         rows: Rows,
-        C: Array,
-        before: tuple[str, Array, float] | None,
+        before: dict[str, tuple[Array, Array, float]],
         rng: np.random.Generator,
         run: _parallel.Run,
-    ) -> Learned:
-        """Fit the structures that `precision` allows, and choose one."""
+    ) -> list[tuple[float, Learned]]:
+        """Fit the structures that `precision` allows; return some with their shares."""
         (n, d), plan = rows.X.shape, self._plan(len(rows.X))
-        held = kept = None
-        if self.early_stopping or self.selection == "holdout":
-            size = min(max(round(self.validation_fraction * n), 1), n - 1)
-            held, kept = np.split(rng.permutation(n), [size])
-        shapes = [self._structure(d)]
-        if self.precision == "auto":
-            shapes = fitting.candidates(d, rows.total)
-            if self.selection != "bic":
-                folds = [held]
-                if self.selection == "cv":
-                    folds = np.array_split(rng.permutation(n), min(_FOLDS, n))
-                scores = fitting.compare(rows, C, shapes, folds, plan, rng=rng, run=run)
-                shapes = [shapes[int(scores.argmax())]]
-        begin = None
-        if before is not None and len(shapes) == 1 and before[0] == str(shapes[0]):
-            begin = before[1][..., ~self._columns.is_constant], before[2]
-        part = rows.part(np.sort(kept)) if self.early_stopping else rows
+        order = rng.permutation(n)
+        size = min(max(round(self.validation_fraction * n), 1), n - 1)
+        held, kept = np.sort(order[:size]), np.sort(order[size:])
+        is_auto = self.precision == "auto"
+        shapes = fitting.structures(d, rows.total) if is_auto else [self._structure(d)]
+        candidates = [self._candidate(data, shape, before, rng) for shape in shapes]
+        if is_auto and self.selection in ("holdout", "cv"):
+            folds = [held]
+            if self.selection == "cv":
+                folds = np.array_split(order, min(_FOLDS, n))
+            scores = fitting.compare(rows, candidates, folds, plan, rng=rng, run=run)
+            candidates = [candidates[int(scores.argmax())]]
         fits = fitting.learn_all(
-            part,
-            C,
-            shapes,
+            rows.part(kept) if self.early_stopping else rows,
+            candidates,
             plan,
             rng=rng,
             run=run,
-            begin=begin,
-            held=rows.part(np.sort(held)) if self.early_stopping else None,
+            held=rows.part(held) if self.early_stopping else None,
         )
         costs = [fitting.bic(fit.loss, fit.structure, rows.total) for fit in fits]
-        chosen = int(np.argmin(costs))
-        self.bic_ = costs[chosen]
-        return fits[chosen]
+        best = int(np.argmin(costs))
+        self.bic_ = costs[best]
+        if not is_auto or self.selection != "average":
+            return [(1.0, fits[best])]
+        shares = fitting.shares(np.array(costs), rows.total)
+        return [(shares[k], fits[k]) for k in np.argsort(-shares) if shares[k] > 0.0]
+
+    def _candidate(
+        self,
+        data: Prepared,
+        shape: Structure,
+        before: dict[str, tuple[Array, Array, float]],
+        rng: np.random.Generator,
+    ) -> Candidate:
+        """Give a structure centres of its own, or what it had before."""
+        C = self._choose_centers(data.X.astype(np.float64), data.weights, rng)
+        if str(shape) not in before:
+            return Candidate(shape, C)
+        varied = ~self._columns.is_constant
+        U, old, alpha = before[str(shape)]
+        if isinstance(self.centers, str):
+            C = self._columns.standardise(old, np.float64)[:, varied]
+        return Candidate(shape, C, (U[..., varied], alpha))
 
     def _plan(self, n: int) -> Plan:
         solver = self.solver
@@ -374,9 +428,26 @@ class GaussianRBFRegressor(
         )
 
     def _solve(
-        self, data: Prepared, rows: Rows, outputs: Columns, learned: Learned
+        self,
+        data: Prepared,
+        rows: Rows,
+        outputs: Columns,
+        fits: list[tuple[float, Learned]],
     ) -> None:
         """Solve for the weights on all rows, and store them in the units of `y`."""
+        networks = [self._network(rows, outputs, *fit) for fit in fits]
+        first = fits[0][1]
+        self.structure_ = str(first.structure)
+        self.lambda_ = first.alpha
+        self.n_iter_ = len(first.curve)
+        self.loss_curve_ = first.curve
+        self.validation_scores_ = first.scores
+        self._keep(data, networks)
+        self._keep_outputs(outputs)
+
+    def _network(
+        self, rows: Rows, outputs: Columns, share: float, learned: Learned
+    ) -> Regression:
         normal = rows.normal(learned.U, learned.C)
         solution = solve(normal, learned.alpha)
         if solution is None:
@@ -384,43 +455,56 @@ class GaussianRBFRegressor(
                 "The weights of the basis functions could not be solved for: raise "
                 f"alpha, which is {learned.alpha:.3g}."
             )
-        varied, M = ~outputs.is_constant, len(learned.C)
-        coef, intercept = np.zeros((M, len(varied))), outputs.mean.copy()
-        sigma2 = np.zeros(len(varied))
-        coef[:, varied] = solution.coef * outputs.scale[varied]
-        intercept[varied] += outputs.scale[varied] * solution.intercept
-        noise = solution.misfit / normal.total + NOISE_FLOOR
-        sigma2[varied] = noise * outputs.scale[varied] ** 2
-        self.lambda_ = solution.alpha
-        self._inverse, self._means = solution.inverse, normal.means
-        self._total = normal.total
-        self.n_iter_ = len(learned.curve)
-        self.loss_curve_ = learned.curve
-        self.validation_scores_ = learned.scores
-        self._keep(data, learned.structure, learned.U, learned.C, solution.coef)
-        self._keep_outputs(coef, intercept, sigma2)
+        return Regression(
+            U=learned.U,
+            C=learned.C,
+            coef=outputs.widen(solution.coef),
+            share=share,
+            name=str(learned.structure),
+            alpha=learned.alpha,
+            intercept=outputs.widen(solution.intercept),
+            sigma2=outputs.widen(solution.misfit / normal.total + NOISE_FLOOR),
+            means=normal.means,
+            inverse=solution.inverse,
+            total=normal.total,
+        )
 
     def _give_the_mean(self, data: Prepared, outputs: Columns) -> None:
         """Predict the mean: no feature, or no target, varies."""
-        warn(
-            "No feature varies." if not data.X.shape[1] else "No target varies.",
-        )
+        warn("No feature varies." if not data.X.shape[1] else "No target varies.")
         d, (M, q) = data.X.shape[1], (len(data.C), data.Y.shape[1])
-        shape = self._structure(d)
+        self.structure_ = str(self._structure(d))
         self.lambda_, self.bic_ = float(self.alpha), 0.0
-        self._inverse, self._means = np.eye(M) / self.alpha, np.zeros(M)
-        self._total = float(len(data.Y) if data.weights is None else data.weights.sum())
         self.n_iter_, self.loss_curve_, self.validation_scores_ = 0, [], []
-        self._keep(data, shape, np.zeros(d), data.C, np.zeros((M, 1)))
-        noise = np.where(outputs.is_constant, 0.0, outputs.scale**2)
-        self._keep_outputs(np.zeros((M, q)), outputs.mean, noise)
+        network = Regression(
+            U=np.zeros(d),
+            C=data.C,
+            coef=np.zeros((M, q)),
+            name=self.structure_,
+            alpha=self.lambda_,
+            intercept=np.zeros(q),
+            sigma2=np.where(outputs.is_constant, 0.0, 1.0),
+            means=np.zeros(M),
+            inverse=np.zeros((M, M)),
+            total=float(len(data.Y) if data.weights is None else data.weights.sum()),
+        )
+        self._keep(data, [network])
+        self._keep_outputs(outputs)
 
-    def _keep_outputs(self, coef: Array, intercept: Array, sigma2: Array) -> None:
+    def _keep_outputs(self, outputs: Columns) -> None:
+        """Store what is in the units of `y`, without an axis if `y` had none."""
+        self._outputs, networks = outputs, self._networks
+        self.structures_ = {net.name: float(net.share) for net in networks}
+        coef = np.concatenate([net.share * net.coef for net in networks])
+        intercept = sum(net.share * net.intercept for net in networks)
+        sigma2 = sum(net.share * net.sigma2 for net in networks)
+        self.dual_coef_ = outputs.scale * coef
+        self.intercept_ = outputs.mean + outputs.scale * intercept
+        self.sigma2_ = outputs.scale**2 * sigma2
         if self._is_flat:
-            self.dual_coef_, self.intercept_ = coef[:, 0], float(intercept[0])
-            self.sigma2_ = float(sigma2[0])
-        else:
-            self.dual_coef_, self.intercept_, self.sigma2_ = coef, intercept, sigma2
+            self.dual_coef_ = self.dual_coef_[:, 0]
+            self.intercept_ = float(self.intercept_[0])
+            self.sigma2_ = float(self.sigma2_[0])
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict the targets at query rows.
@@ -442,30 +526,29 @@ class GaussianRBFRegressor(
         """
         check.is_fitted(self)
         Z = self._standardised(X)
-        coef = self.dual_coef_.reshape(len(self._C), -1)
-        tiles = self._tiles(len(Z))
+        tasks = [(self._predict, (Z[tile], return_std)) for tile in self._tiles(len(Z))]
         with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
-            parts = run(
-                [(self._predict, (Z[tile], coef, return_std)) for tile in tiles]
-            )
-        y = np.concatenate([part[0] for part in parts]).astype(self._dtype)
-        y = y[:, 0] if self._is_flat else y
+            parts = run(tasks)
+        mean, scale = self._outputs.mean, self._outputs.scale
+        y = mean + scale * np.concatenate([part[0] for part in parts])
+        y = (y[:, 0] if self._is_flat else y).astype(self._dtype)
         if not return_std:
             return y
-        spread = np.concatenate([part[1] for part in parts])
-        std = np.sqrt(spread[:, None] * np.atleast_1d(self.sigma2_))
-        std = std.astype(self._dtype)
-        return y, std[:, 0] if self._is_flat else std
+        std = scale * np.sqrt(np.concatenate([part[1] for part in parts]))
+        return y, (std[:, 0] if self._is_flat else std).astype(self._dtype)
 
-    def _predict(self, Z: Array, coef: Array, with_spread: bool) -> tuple[Array, Any]:
-        U, C = self._U.astype(self._dtype), self._C.astype(self._dtype)
-        phi = basis(Z, U, C, self.kernel)
-        y = self.intercept_ + phi @ coef
-        if not with_spread:
-            return y, None
-        centred = phi - self._means
-        unknown = np.einsum("im,im->i", centred @ self._inverse, centred)
-        return y, 1.0 + 1.0 / self._total + unknown
+    def _predict(self, Z: Array, with_variance: bool) -> tuple[Array, Any]:
+        """Return means, and variances of new targets if asked for."""
+        each = [net.predict(Z, self.kernel, with_variance) for net in self._networks]
+        shares = [net.share for net in self._networks]
+        mean = sum(share * y for share, (y, _) in zip(shares, each, strict=True))
+        if not with_variance:
+            return mean, None
+        variance = sum(
+            share * (variance + (y - mean) ** 2)
+            for share, (y, variance) in zip(shares, each, strict=True)
+        )
+        return mean, variance
 
     def gradient(self, X: Any) -> Array:
         """Return the gradients of the fitted function at query rows.
@@ -482,15 +565,15 @@ class GaussianRBFRegressor(
         """
         check.is_fitted(self)
         Z = self._standardised(X).astype(np.float64)
-        coef = self.dual_coef_.reshape(len(self._C), -1)
         with _parallel.one_blas_thread:
             parts = [
-                subspace.gradients(Z[tile], self._U, self._C, coef, self.kernel)
+                subspace.gradients(Z[tile], self._networks, self.kernel)
                 for tile in self._tiles(len(Z))
             ]
-        G = (np.concatenate(parts) / self.scale_).astype(self._dtype)
+        G = self._outputs.scale[:, None] * np.concatenate(parts) / self.scale_
+        G = G.astype(self._dtype)
         return G[:, 0] if self._is_flat else G.transpose(0, 2, 1)
 
     def _tiles(self, n: int) -> list[slice]:
-        step = max(_TILE_CELLS // len(self._C), 1)
+        step = max(_TILE_CELLS // max(len(net.C) for net in self._networks), 1)
         return [slice(start, start + step) for start in range(0, n, step)]

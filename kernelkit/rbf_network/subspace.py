@@ -1,5 +1,8 @@
 """Directions in which the input matters."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from kernelkit._validation import Array
@@ -9,37 +12,59 @@ from kernelkit.rbf_network.structure import latent
 _BLOCK_CELLS = 2**21
 
 
-def latent_gradients(X: Array, U: Array, C: Array, coef: Array, profile: str) -> Array:
+@dataclass(frozen=True)
+class Network:
+    """A share of a fitted function: a factor U, centres C and coef (M, q)."""
+
+    U: Array
+    C: Array
+    coef: Array
+    share: float = 1.0
+
+
+def latent_gradients(X: Array, network: Network, profile: str) -> Array:
     """Return gradients g of the outputs in latent space: those in `X` are U'g.
 
     ``g_i = sum_m w_m phi'(E_im) (U c_m - U x_i)``, of shape (n, q, k).
     """
+    U, C = network.U, network.C
     Z, Zc = latent(X, U), latent(C, U)
-    pulls = slopes(X, U, C, profile)[:, None, :] * coef.T
+    pulls = slopes(X, U, C, profile)[:, None, :] * (network.share * network.coef.T)
     return pulls @ Zc - pulls.sum(axis=2, keepdims=True) * Z[:, None, :]
 
 
-def gradients(X: Array, U: Array, C: Array, coef: Array, profile: str) -> Array:
+def gradients(X: Array, networks: list[Network], profile: str) -> Array:
     """Return the gradients of the outputs at rows: (n, q, n_features)."""
-    G = latent_gradients(X, U, C, coef, profile)
-    return G * U if U.ndim == 1 else G @ U
+    total: Any = 0.0
+    for network in networks:
+        G, U = latent_gradients(X, network, profile), network.U
+        total = total + (G * U if U.ndim == 1 else G @ U)
+    return total
 
 
 def agop_root(
-    X: Array, weights: Array | None, U: Array, C: Array, coef: Array, profile: str
+    X: Array, weights: Array | None, networks: list[Network], profile: str
 ) -> Array:
     """Return a matrix R such that R'R is the mean outer product of the gradients.
 
-    R (r, n_features) has no more rows than U, nor than there are gradients.
+    R (r, n_features) has no more rows than there are gradients, nor than all factors
+    have.
     """
-    (n, k), q = latent(X[:1], U).shape, coef.shape[1]
-    n = len(X)
-    step = max(_BLOCK_CELLS // (len(C) * q), 1)
+    n, d = X.shape
+    q = networks[0].coef.shape[1]
+    is_short = all(network.U.ndim == 2 for network in networks)
+    U = np.vstack([network.U for network in networks]) if is_short else np.ones(d)
+    k = len(U)
+    step = max(_BLOCK_CELLS // (max(len(net.C) for net in networks) * q), 1)
     parts, moments = [], np.zeros((k, k) if n * q > k else (0, 0))
     shares = np.full(n, 1.0 / n) if weights is None else weights / weights.sum()
     for start in range(0, n, step):
         rows = slice(start, start + step)
-        G = latent_gradients(X[rows], U, C, coef, profile)
+        if is_short:
+            pieces = [latent_gradients(X[rows], net, profile) for net in networks]
+            G = np.concatenate(pieces, axis=2)
+        else:
+            G = gradients(X[rows], networks, profile)
         G = (np.sqrt(shares[rows])[:, None, None] * G).reshape(len(G) * q, k)
         if moments.size:
             moments += G.T @ G
@@ -50,7 +75,7 @@ def agop_root(
         root = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
     else:
         root = np.concatenate(parts)
-    return root * U if U.ndim == 1 else root @ U
+    return root @ U if is_short else root
 
 
 def spectrum(root: Array) -> tuple[Array, Array]:

@@ -35,9 +35,10 @@ def problem(n=200, m=25, **options):
 
 def learn(rows, C, shape, plan, seed=0, **options):
     rng = np.random.default_rng(seed)
-    return fitting.learn_all(rows, C, [shape], plan, rng=rng, run=in_order, **options)[
-        0
-    ]
+    candidates = [fitting.Candidate(shape, C)]
+    return fitting.learn_all(
+        rows, candidates, plan, rng=rng, run=in_order, **options
+    )[0]    ]
 
 
 class TestStarts:

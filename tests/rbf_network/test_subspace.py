@@ -6,6 +6,7 @@ from reference import rbf_network as reference
 
 from kernelkit.rbf_network import subspace
 from kernelkit.rbf_network.objective import PROFILES
+from kernelkit.rbf_network.subspace import Network
 
 RNG = np.random.default_rng(0)
 N, D, M, Q = 15, 3, 5, 2
@@ -24,7 +25,7 @@ each_factor = pytest.mark.parametrize("U", FACTORS.values(), ids=FACTORS)
 @pytest.mark.parametrize("profile", PROFILES)
 def test_gradients_are_slopes(U, profile):
     """Seen red with the sign of the step from a centre."""
-    G = subspace.gradients(X, U, C, COEF, profile)
+    G = subspace.gradients(X, [Network(U, C, COEF)], profile)
 
     for i, x in enumerate(X):
         for k in range(Q):
@@ -37,13 +38,16 @@ def test_gradients_are_slopes(U, profile):
 @each_factor
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 @pytest.mark.parametrize("cells", [2**21, 20])
-def test_root_of_the_mean_outer_product(U, weights, cells, monkeypatch):
+@pytest.mark.parametrize("others", [[], [Network(FACTORS["full"], C[1:], COEF[1:])]])
+def test_root_of_the_mean_outer_product(U, weights, cells, others, monkeypatch):
     """Seen red with rows that all weigh the same, and with the last block only."""
     monkeypatch.setattr(subspace, "_BLOCK_CELLS", cells)
 
-    root = subspace.agop_root(X, weights, U, C, COEF, "gaussian")
+    networks = [Network(U, C, COEF, 0.3), *others]
 
-    G = subspace.gradients(X, U, C, COEF, "gaussian")
+    root = subspace.agop_root(X, weights, networks, "gaussian")
+
+    G = subspace.gradients(X, networks, "gaussian")
     shares = np.full(N, 1.0) if weights is None else weights
     expected = np.einsum("i,iqj,iqk->jk", shares / shares.sum(), G, G)
     np.testing.assert_allclose(root.T @ root, expected, atol=1e-12)
@@ -53,7 +57,9 @@ def test_few_gradients_stay_as_they_are():
     """Seen red with a matrix of all pairs of many features."""
     wide = RNG.normal(size=(2, 5000))
 
-    root = subspace.agop_root(wide, None, np.ones(5000), wide, COEF[:2], "gaussian")
+    network = Network(np.ones(5000), wide, COEF[:2])
+
+    root = subspace.agop_root(wide, None, [network], "gaussian")
 
     assert root.shape == (2 * Q, 5000)
 
