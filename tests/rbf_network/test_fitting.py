@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from reference.rbf_network import slope
+from reference.rbf_network import basis, slope
 from sklearn.datasets import make_friedman1
 
 from kernelkit._parallel import in_order
@@ -12,7 +12,7 @@ from kernelkit.rbf_network.fitting import Plan
 from kernelkit.rbf_network.network import Columns
 from kernelkit.rbf_network.objective import Rows
 from kernelkit.rbf_network.regressor import GaussianRBFRegressor
-from kernelkit.rbf_network.structure import structure
+from kernelkit.rbf_network.structure import precision, structure
 
 X, Y = make_friedman1(n_samples=200, n_features=6, noise=0.5, random_state=0)
 Q, TRUTH = make_friedman1(n_samples=200, n_features=6, noise=0.5, random_state=1)
@@ -36,9 +36,8 @@ def problem(n=200, m=25, **options):
 def learn(rows, C, shape, plan, seed=0, **options):
     rng = np.random.default_rng(seed)
     candidates = [fitting.Candidate(shape, C)]
-    return fitting.learn_all(
-        rows, candidates, plan, rng=rng, run=in_order, **options
-    )[0]    ]
+    fits = fitting.learn_all(rows, candidates, plan, rng=rng, run=in_order, **options)
+    return fits[0]
 
 
 class TestStarts:
@@ -240,3 +239,85 @@ class TestVerbosity:
         assert len(lines) == fitted.n_iter_ + 1
         assert "held out" in lines[0]
         assert "effective rank" in lines[0]
+
+
+class TestAuto:
+    """What is done with several structures."""
+
+    @pytest.mark.parametrize("selection", ["average", "bic", "holdout", "cv"])
+    def test_axes_are_found(self, selection):
+        """Seen red with the largest cost chosen."""
+        fitted = model(80, precision="auto", selection=selection).fit(X, Y)
+
+        assert fitted.structure_ == "diag"
+        assert sum(fitted.structures_.values()) == pytest.approx(1.0)
+        assert fitted.structures_["diag"] == max(fitted.structures_.values())
+        if selection != "average":
+            assert fitted.structures_ == {"diag": 1.0}
+
+    def test_slanted_direction_is_found(self):
+        """Seen red without the cost of free parameters."""
+        rng = np.random.default_rng(0)
+        rows, direction = rng.normal(size=(300, 10)), rng.normal(size=10)
+        t = rows @ direction / np.linalg.norm(direction)
+        y = np.sin(2.0 * t) + t / 2.0 + 0.1 * rng.normal(size=300)
+
+        fitted = model(100, precision="auto").fit(rows, y)
+
+        assert fitted.structure_ == "low_rank(1)"
+
+    def test_mean_of_networks(self):
+        """Seen red with networks that all count alike.
+
+        Each is fitted with centres of its own, and all are told apart by name.
+        """
+        fitted = model(precision="auto", tol=1e-3).fit(X[:60], Y[:60])
+
+        networks = fitted._networks
+        assert len(networks) > 1
+        parts = [net.share * reference_predict(fitted, net, Q) for net in networks]
+        np.testing.assert_allclose(fitted.predict(Q), sum(parts), rtol=1e-9)
+        assert fitted.centers_.shape == (25 * len(networks), 6)
+        assert fitted.dual_coef_.shape == (25 * len(networks),)
+        P = sum(net.share * precision(net.U) for net in networks)
+        np.testing.assert_allclose(fitted.precision_, P)
+        G = slope(lambda x: fitted.predict(x[None])[0], Q[0])
+        np.testing.assert_allclose(fitted.gradient(Q[:1])[0], G, rtol=1e-5)
+
+    def test_variance_of_a_mean(self):
+        """Seen red without the differences between networks."""
+        fitted = model(precision="auto", tol=1e-3).fit(X[:60], Y[:60])
+
+        _, std = fitted.predict(Q, return_std=True)
+
+        Z = (Q - fitted.mean_) / fitted.scale_
+        each = [net.predict(Z, "gaussian", True) for net in fitted._networks]
+        shares = np.array([net.share for net in fitted._networks])
+        means = np.array([mean[:, 0] for mean, _ in each])
+        squares = np.array([variance[:, 0] for _, variance in each]) + means**2
+        variance = shares @ squares - (shares @ means) ** 2
+        np.testing.assert_allclose(std, Y[:60].std() * np.sqrt(variance))
+
+    def test_shares(self):
+        """Seen red without the least share."""
+        got = fitting.shares(np.array([0.0, 0.1, 9.0]), 100.0)
+
+        assert got[2] == 0.0
+        assert got[1] / got[0] == pytest.approx(np.exp(-1.0))
+        assert got.sum() == pytest.approx(1.0)
+
+    def test_structures(self):
+        """Seen red with "full" for few rows."""
+        names = [str(shape) for shape in fitting.structures(10, 1000)]
+        ranks = [f"low_rank({k})" for k in (1, 2, 3, 5)]
+        assert names == ["diag", *ranks, "full"]
+        assert [str(s) for s in fitting.structures(10, 100)] == ["diag", *ranks]
+        assert [str(s) for s in fitting.structures(50, 20)] == ["iso", "diag", *ranks]
+        assert [str(s) for s in fitting.structures(1, 100)] == ["diag"]
+
+
+def reference_predict(fitted, network, X):
+    Z = (X - fitted.mean_) / fitted.scale_
+    phi = basis(Z, network.U, network.C)
+    standard = network.intercept + phi @ network.coef
+    return (fitted._outputs.mean + fitted._outputs.scale * standard)[:, 0]
