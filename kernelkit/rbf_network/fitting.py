@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from scipy import optimize
@@ -65,7 +66,7 @@ class Plan:
     tol: float = 1e-6
     patience: int = 10
     verbose: int = 0
-    watch: Callable[[int], object] | None = None
+    after_iteration: Callable[[], bool] = lambda: False  # whether to stop
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,13 @@ def starts(
     directions: tuple[Array, Array] | None,
     rng: np.random.Generator,
 ) -> list[Array]:
-    """Return factors to start from: by `kind`, then isotropic, then random ones."""
-    first = {
-        "agop": lambda: shape.start(*directions) if directions else shape.isotropic(),
-        "isotropic": shape.isotropic,
-        "random": lambda: shape.random(rng),
-    }[kind]()
+    """Return factors: random or along directions first, isotropic, then random ones."""
+    if kind == "random":
+        first = shape.random(rng)
+    elif directions is not None:
+        first = shape.start(*directions)
+    else:
+        first = shape.isotropic()
     others = [shape.random(rng) for _ in range(number - 2)]
     return [first, shape.isotropic(), *others][:number]
 
@@ -229,8 +231,6 @@ class _Trace:
         plan = self.target.plan
         if solution is not None:
             self.unexplained = float(solution.misfit.max()) / self.target.rows.total
-        if plan.watch is not None:
-            plan.watch(len(self.curve))
         U, C, _ = self.target.unpack(vector)
         if self.score is not None and solution is not None:
             self.scores.append(self.score(U, C, solution))
@@ -239,7 +239,7 @@ class _Trace:
         if plan.verbose > 1:
             self._print(vector, value)
         late = len(self.scores) - 1 - int(np.argmax(self.scores or [0.0]))
-        return self.score is not None and late >= plan.patience
+        return plan.after_iteration() or (bool(self.scores) and late >= plan.patience)
 
     def still_gains(self) -> bool:
         """Tell whether the last iterations explained more of the targets."""
@@ -308,7 +308,7 @@ def search(
 def _lbfgs(
     target: Target, vector: Array, trace: _Trace, rng: np.random.Generator
 ) -> tuple[Array, float, bool]:
-    last: dict[str, object] = {}
+    last: dict[str, Any] = {}
 
     def value_and_gradient(vector: Array) -> tuple[float, Array]:
         value, gradient, solution = target.evaluate(vector)

@@ -17,7 +17,7 @@ from kernelkit._validation import Array
 from kernelkit.rbf_network.structure import latent
 
 NOISE_FLOOR = 1e-12  # of the variance of the targets: keeps the evidence finite
-_BLOCK_CELLS = 20_000_000  # rows times centres that are held at once
+_BLOCK_CELLS = 2**17  # rows times centres: three matrices of these stay in the cache
 _LEAST_EXPONENT = -100.0  # smaller values would make products denormal, and slow
 _SHIFT_ROWS = 256  # that estimate the means of the basis functions
 _JITTER = (0.0, *10.0 ** np.arange(-14, -5))  # times the mean of the diagonal
@@ -447,13 +447,21 @@ def ridge(rows: Rows, U: Array, C: Array, alpha: float) -> Value | None:
 
 
 def cross_entropy(
-    rows: Rows, U: Array, C: Array, coef: Array, intercept: Array, alpha: float
+    rows: Rows,
+    U: Array,
+    C: Array,
+    coef: Array,
+    intercept: Array,
+    alpha: float,
+    is_placed: bool = False,
 ) -> Value:
     r"""Weighted mean of the log loss, plus :math:`\frac{\alpha}{2n} |W|^2`.
 
-    One column of targets stands for two classes and one logit, more for as many.
+    One column of targets stands for two classes and one logit, more for as many. If
+    the rows were placed by the same U and C before, the gradients of these are left 0.
     """
-    rows.place(U, C)
+    if not is_placed:
+        rows.place(U, C)
     back = _Backward(rows, U, C)
     n, m = rows.total, len(C)
     loss, d_coef, d_intercept = 0.0, alpha / n * coef, np.zeros_like(intercept)
@@ -467,6 +475,8 @@ def cross_entropy(
         loss += float(losses.sum()) / n
         d_coef += phi.T @ errors
         d_intercept += errors.sum(axis=0)
+        if is_placed:
+            continue
         g = np.matmul(errors, coef.T, out=rows._buffer("g", len(phi), m))
         g *= slope
         back.add(block, g)

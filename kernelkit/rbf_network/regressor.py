@@ -13,6 +13,11 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
 from kernelkit.rbf_network import fitting, subspace
+from kernelkit.rbf_network.callbacks import (
+    CallbackSupportMixin,
+    Watch,
+    with_callbacks,
+)
 from kernelkit.rbf_network.fitting import Candidate, Learned, Plan
 from kernelkit.rbf_network.network import (
     PARAMETERS,
@@ -59,7 +64,11 @@ class Regression(Network):
 
 
 class GaussianRBFRegressor(
-    LearnedPrecision, MultiOutputMixin, RegressorMixin, BaseEstimator
+    CallbackSupportMixin,
+    LearnedPrecision,
+    MultiOutputMixin,
+    RegressorMixin,
+    BaseEstimator,
 ):
     r"""Regression by Gaussian basis functions whose shared precision is learned.
 
@@ -288,6 +297,7 @@ class GaussianRBFRegressor(
         self.verbose = verbose
 
     @check.params
+    @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn the precision, and solve for the weights of the basis functions.
 
@@ -314,7 +324,7 @@ class GaussianRBFRegressor(
                 f"{type(self).__name__} learns from differences between rows: expected "
                 "2 rows or more, got n_samples=1."
             )
-        before = self._before()
+        before, watch = self._before(), Watch(self, X, y)
         rng = check.rng(self.random_state)
         self._dtype = X.dtype
         self._is_flat = y.ndim == 1
@@ -324,6 +334,7 @@ class GaussianRBFRegressor(
             outputs = Columns.of(data.Y, data.weights)
             if outputs.is_constant.all() or not data.X.shape[1]:
                 self._give_the_mean(data, outputs)
+                watch.end()
                 return self
             Y = outputs.standardise(data.Y, self._dtype)[:, ~outputs.is_constant]
             rows = Rows(
@@ -333,8 +344,10 @@ class GaussianRBFRegressor(
                 profile=self.kernel,
                 block_rows=self.batch_rows,
             )
-            fits = self._learn(data, rows, before, rng, run)
+            plan = self._plan(len(rows.X), watch)
+            fits = self._learn(data, rows, plan, before, rng, run)
             self._solve(data, rows, outputs, fits)
+        watch.end()
         if not all(fit.is_settled for _, fit in fits):
             warn(
                 f"The objective still fell after max_iter={self.max_iter} iterations: "
@@ -358,12 +371,13 @@ class GaussianRBFRegressor(
         self,
         data: Prepared,
         rows: Rows,
+        plan: Plan,
         before: dict[str, tuple[Array, Array, float]],
         rng: np.random.Generator,
         run: _parallel.Run,
     ) -> list[tuple[float, Learned]]:
         """Fit the structures that `precision` allows; return some with their shares."""
-        (n, d), plan = rows.X.shape, self._plan(len(rows.X))
+        n, d = rows.X.shape
         order = rng.permutation(n)
         size = min(max(round(self.validation_fraction * n), 1), n - 1)
         held, kept = np.sort(order[:size]), np.sort(order[size:])
@@ -409,7 +423,7 @@ class GaussianRBFRegressor(
             C = self._columns.standardise(old, np.float64)[:, varied]
         return Candidate(shape, C, (U[..., varied], alpha))
 
-    def _plan(self, n: int) -> Plan:
+    def _plan(self, n: int, watch: Watch) -> Plan:
         solver = self.solver
         if solver == "auto":
             solver = "adam" if n > _ADAM_ROWS else "lbfgs"
@@ -425,6 +439,7 @@ class GaussianRBFRegressor(
             tol=self.tol,
             patience=self.n_iter_no_change,
             verbose=int(self.verbose),
+            after_iteration=watch.step,
         )
 
     def _solve(
@@ -498,13 +513,12 @@ class GaussianRBFRegressor(
         coef = np.concatenate([net.share * net.coef for net in networks])
         intercept = sum(net.share * net.intercept for net in networks)
         sigma2 = sum(net.share * net.sigma2 for net in networks)
-        self.dual_coef_ = outputs.scale * coef
-        self.intercept_ = outputs.mean + outputs.scale * intercept
-        self.sigma2_ = outputs.scale**2 * sigma2
-        if self._is_flat:
-            self.dual_coef_ = self.dual_coef_[:, 0]
-            self.intercept_ = float(self.intercept_[0])
-            self.sigma2_ = float(self.sigma2_[0])
+        coef = outputs.scale * coef
+        intercept = outputs.mean + outputs.scale * intercept
+        sigma2 = outputs.scale**2 * sigma2
+        self.dual_coef_: Array = coef[:, 0] if self._is_flat else coef
+        self.intercept_: Any = float(intercept[0]) if self._is_flat else intercept
+        self.sigma2_: Any = float(sigma2[0]) if self._is_flat else sigma2
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict the targets at query rows.

@@ -7,6 +7,7 @@ from sklearn.datasets import make_friedman1
 
 from kernelkit._parallel import in_order
 from kernelkit.rbf_network import fitting, objective
+from kernelkit.rbf_network.callbacks import Watch
 from kernelkit.rbf_network.centers import choose_centers, merge_rows
 from kernelkit.rbf_network.fitting import Plan
 from kernelkit.rbf_network.network import Columns
@@ -175,12 +176,12 @@ class TestSolvers:
         monkeypatch.setattr("kernelkit.rbf_network.regressor._ADAM_ROWS", 100)
         monkeypatch.setattr("kernelkit.rbf_network.fitting._BATCH", 50)
 
-        plan = model()._plan(200)
+        watch = Watch(model(), X, Y)
         fitted = model(max_iter=30).fit(X, Y)
 
-        assert plan.solver == "adam"
-        assert model()._plan(100).solver == "lbfgs"
-        assert model(solver="lbfgs")._plan(200).solver == "lbfgs"
+        assert model()._plan(200, watch).solver == "adam"
+        assert model()._plan(100, watch).solver == "lbfgs"
+        assert model(solver="lbfgs")._plan(200, watch).solver == "lbfgs"
         assert fitted.score(Q, TRUTH) > 0.7
 
     def test_blocks_change_nothing_but_rounding(self):
@@ -328,3 +329,67 @@ def reference_predict(fitted, network, X):
     phi = basis(Z, network.U, network.C)
     standard = network.intercept + phi @ network.coef
     return (fitted._outputs.mean + fitted._outputs.scale * standard)[:, 0]
+
+
+class Counting:
+    """A callback that counts iterations, and stops after some."""
+
+    def __init__(self, most=np.inf):
+        self.most, self.calls = most, []
+
+    def setup(self, estimator, context):
+        self.calls.append("setup")
+
+    def teardown(self, estimator, context):
+        self.calls.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        self.calls.append(context.task_name)
+        return self.calls.count("iteration") >= self.most
+
+
+@pytest.mark.skipif(
+    not hasattr(GaussianRBFRegressor, "set_callbacks"),
+    reason="scikit-learn has callbacks from 1.9 on",
+)
+class TestCallbacks:
+    """Callbacks of scikit-learn."""
+
+    def test_every_iteration_is_reported(self):
+        """Seen red with iterations of one search only."""
+        counting = Counting()
+        fitted = model(precision="auto", tol=1e-3, n_jobs=2)
+
+        fitted.set_callbacks(counting).fit(X, Y)
+
+        assert counting.calls[0] == "setup"
+        assert counting.calls[-2:] == ["fit", "teardown"]
+        assert counting.calls.count("iteration") > fitted.n_iter_
+
+    @quiet
+    def test_a_callback_may_stop(self):
+        """Seen red with its wish ignored."""
+        fitted = model().set_callbacks(Counting(3)).fit(X, Y)
+
+        assert fitted.n_iter_ == 3
+
+    def test_a_callback_may_raise(self):
+        """Seen red without a teardown."""
+        counting = Counting()
+        counting.on_fit_task_begin = lambda estimator, context: 1 / 0
+
+        with pytest.raises(ZeroDivisionError):
+            model().set_callbacks(counting).fit(X, Y)
+
+        assert counting.calls == ["setup", "teardown"]
+
+    def test_nothing_to_fit_is_reported_too(self):
+        counting = Counting()
+
+        with pytest.warns(UserWarning, match="No target varies"):
+            model().set_callbacks(counting).fit(X, np.ones(len(Y)))
+
+        assert counting.calls == ["setup", "fit", "teardown"]
