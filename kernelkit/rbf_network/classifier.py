@@ -1,0 +1,372 @@
+"""Classification by a network of radial basis functions with a learned precision."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from scipy.special import log_expit, log_softmax, logit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import check_consistent_length
+
+from kernelkit import _parallel
+from kernelkit import _validation as check
+from kernelkit._validation import Array
+from kernelkit._warnings import warn
+from kernelkit.rbf_network import fitting, logistic, subspace
+from kernelkit.rbf_network.callbacks import (
+    CallbackSupportMixin,
+    Watch,
+    with_callbacks,
+)
+from kernelkit.rbf_network.fitting import Candidate, Learned, Plan
+from kernelkit.rbf_network.logistic import Trained
+from kernelkit.rbf_network.network import (
+    PARAMETERS,
+    Columns,
+    LearnedPrecision,
+    Prepared,
+)
+from kernelkit.rbf_network.objective import Rows, basis
+from kernelkit.rbf_network.structure import Structure
+from kernelkit.rbf_network.subspace import Network
+
+_FIRST_ITERATIONS = 40  # of the regression on signs that finds the precision
+_FIRST_ALPHA = 1e-2
+_TILE_CELLS = 2**20  # of basis functions that a prediction holds per thread
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Classification(Network):
+    """A network of logits: coef (M, q) and intercept (q,), one q for two classes."""
+
+    name: str = ""
+    intercept: Array = field(default_factory=lambda: np.zeros(1))
+
+    def logits(self, Z: Array, kernel: str) -> Array:
+        """Return the logits at standardised rows."""
+        phi = basis(Z, self.U.astype(Z.dtype), self.C.astype(Z.dtype), kernel)
+        return self.intercept + phi @ self.coef
+
+
+class GaussianRBFClassifier(
+    CallbackSupportMixin, LearnedPrecision, ClassifierMixin, BaseEstimator
+):
+    _parameter_constraints = {
+        **PARAMETERS,
+        "selection": check.one_of("bic", "holdout", "cv"),
+        "class_weight": [dict, *check.one_of("balanced"), None],
+    }
+
+    def __init__(
+        self,
+        n_centers: int = 100,
+        *,
+        precision: str = "full",
+        rank: int | None = None,
+        centers: Any = "kmeans",
+        learn_centers: bool = False,
+        alpha: float = 1.0,
+        mu: Any = 0.1,
+        class_weight: Any = None,
+        standardize: bool = True,
+        init: str = "agop",
+        n_restarts: int = 1,
+        max_iter: int = 60,
+        tol: float = 1e-6,
+        selection: str = "bic",
+        importance: str = "agop",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.15,
+        n_iter_no_change: int = 10,
+        kernel: str = "gaussian",
+        batch_rows: int | None = None,
+        warm_start: bool = False,
+        dtype: Any = None,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_centers = n_centers
+        self.precision = precision
+        self.rank = rank
+        self.centers = centers
+        self.learn_centers = learn_centers
+        self.alpha = alpha
+        self.mu = mu
+        self.class_weight = class_weight
+        self.standardize = standardize
+        self.init = init
+        self.n_restarts = n_restarts
+        self.max_iter = max_iter
+        self.tol = tol
+        self.selection = selection
+        self.importance = importance
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.kernel = kernel
+        self.batch_rows = batch_rows
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @check.params
+    @with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn the precision and the weights of the basis functions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, finite numbers.
+        y : array-like of shape (n_samples,)
+            Labels of two classes or more.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Nonnegative row weights, not all zero; None weighs every row 1.
+
+        Returns
+        -------
+        self : GaussianRBFClassifier
+        """
+        classes, codes = check.labels(self, y)
+        X = check.kernel_rows(self, X, reset=True, kernel=None, dtype=self.dtype)
+        check_consistent_length(X, codes)
+        weights = self._weigh(sample_weight, classes, codes)
+        check.fraction("validation_fraction", self.validation_fraction)
+        used = np.unique(codes if weights is None else codes[weights > 0.0])
+        if len(used) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs rows of 2 classes or more, and all rows "
+                f"with weight are of one class, {classes[used[0]]!r}."
+            )
+        before, watch = self._before(classes[used]), Watch(self, X, y)
+        rng = check.rng(self.random_state)
+        self.classes_ = classes[used]
+        self._dtype = X.dtype
+        codes = np.searchsorted(used, codes)
+        X, Y = X.astype(np.float64), codes[:, None].astype(np.float64)
+        with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
+            data = self._prepare(X, Y, weights, rng)
+            rows = self._rows(data)
+            if not data.X.shape[1]:
+                self._give_the_shares(data, rows)
+                watch.end()
+                return self
+            trained = self._learn(data, rows, self._plan(watch), before, rng, run)
+            self._store(data, rows, trained)
+        watch.end()
+        if not trained.is_settled:
+            warn(
+                f"The objective still fell after max_iter={self.max_iter} iterations: "
+                "raise max_iter, or tol.",
+                ConvergenceWarning,
+            )
+        return self
+
+    def _weigh(self, sample_weight: Any, classes: Array, codes: Array) -> Array | None:
+        """Multiply the weights of rows by those of their classes."""
+        weights = check.weights(sample_weight, codes)
+        if self.class_weight is None:
+            return weights
+        if weights is None:
+            weights = np.ones(len(codes))
+        if isinstance(self.class_weight, str):
+            totals = np.bincount(codes, weights, minlength=len(classes))
+            used = totals > 0.0
+            factors = totals.sum() / (used.sum() * np.where(used, totals, 1.0))
+        else:
+            factors = compute_class_weight(
+                self.class_weight, classes=classes, y=classes
+            )
+        return check.weights(weights * factors[codes], codes)
+
+    def _rows(self, data: Prepared) -> Rows:
+        """Return prepared rows with targets 0 or 1: a column of two classes, or q."""
+        Y = data.Y
+        if len(self.classes_) > 2:
+            Y = (Y == np.arange(len(self.classes_))).astype(np.float64)
+        return Rows(
+            data.X,
+            Y,
+            data.weights,
+            profile=self.kernel,
+            block_rows=self.batch_rows,
+        )
+
+    def _plan(self, watch: Watch) -> Plan:
+        return Plan(
+            alpha=float(self.alpha),
+            mu=None if isinstance(self.mu, str) else float(self.mu),
+            init=self.init,
+            n_restarts=self.n_restarts,
+            learn_centers=self.learn_centers,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            patience=self.n_iter_no_change,
+            verbose=int(self.verbose),
+            after_iteration=watch.step,
+        )
+
+    def _before(self, classes: Array) -> Any:
+        """Return the network of the last fit, if the next begins there."""
+        if not self.warm_start or "_networks" not in vars(self):
+            return None
+        if len(self.mean_) != self.n_features_in_:
+            return None
+        net = self._networks[0]
+        return net.name, net.U, self.mean_ + self.scale_ * net.C
+
+    def _learn(
+        self,
+        data: Prepared,
+        rows: Rows,
+        plan: Plan,
+        before: Any,
+        rng: np.random.Generator,
+        run: _parallel.Run,
+    ) -> Trained:
+        """Fit the structures that `precision` allows, and return the best."""
+        d = rows.X.shape[1]
+        is_auto = self.precision == "auto"
+        shapes = fitting.structures(d, rows.total) if is_auto else [self._structure(d)]
+        kept, held = rows, None
+        if self.early_stopping:
+            chosen = self._hold_out(data.Y[:, 0], rng)
+            if len(chosen):
+                kept = rows.part(np.delete(np.arange(len(rows.X)), chosen))
+                held = rows.part(chosen)
+        candidates = [Candidate(shape, data.C) for shape in shapes]
+        fits = self._first(kept, candidates, plan, rng, run)
+        tasks = [(logistic.train, (kept, first, plan, held)) for first in fits]
+        trained = run(tasks)
+        return trained[0]
+
+    def _first(
+        self,
+        rows: Rows,
+        candidates: list[Candidate],
+        plan: Plan,
+        rng: np.random.Generator,
+        run: _parallel.Run,
+    ) -> list[Learned]:
+        """Fit the structures to the classes as numbers, by the evidence."""
+        columns = Columns.of(rows.Y, rows.weights)
+        Y = columns.standardise(rows.Y, self._dtype)[:, ~columns.is_constant]
+        numbers = Rows(
+            rows.X,
+            Y,
+            rows.weights,
+            profile=self.kernel,
+            block_rows=self.batch_rows,
+        )
+        plan = replace(
+            plan,
+            alpha=_FIRST_ALPHA,
+            max_iter=min(_FIRST_ITERATIONS, self.max_iter),
+            learn_centers=False,
+        )
+        return fitting.learn_all(numbers, candidates, plan, rng=rng, run=run)
+
+    def _hold_out(self, codes: Array, rng: np.random.Generator) -> Array:
+        """Draw rows of each class; of each, one row at least is kept."""
+        chosen = []
+        for k in range(len(self.classes_)):
+            members = rng.permutation(np.flatnonzero(codes == k))
+            size = round(self.validation_fraction * len(members))
+            chosen.append(members[: min(size, len(members) - 1)])
+        return np.sort(np.concatenate(chosen))
+
+    def _store(self, data: Prepared, rows: Rows, trained: Trained) -> None:
+        coef, intercept = trained.coef, trained.intercept
+        if self.early_stopping:
+            coef, intercept = logistic.fit_weights(
+                rows, trained.U, trained.C, float(self.alpha)
+            )
+        if coef.shape[1] > 1:  # what all logits share says nothing
+            coef = coef - coef.mean(axis=1, keepdims=True)
+            intercept = intercept - intercept.mean()
+        self.structure_ = str(trained.structure)
+        self.n_iter_ = len(trained.curve)
+        self.loss_curve_ = trained.curve
+        self.validation_scores_ = trained.scores
+        network = Classification(
+            U=trained.U,
+            C=trained.C,
+            coef=coef,
+            name=self.structure_,
+            intercept=intercept,
+        )
+        self._keep_network(data, network)
+
+    def _give_the_shares(self, data: Prepared, rows: Rows) -> None:
+        """Predict the shares of the classes: no feature varies."""
+        warn("No feature varies.")
+        self.structure_ = str(self._structure(0))
+        self.n_iter_, self.loss_curve_, self.validation_scores_ = 0, [], []
+        shares = np.average(rows.Y, axis=0, weights=rows.weights)
+        logits = logit(shares) if len(shares) == 1 else np.log(shares)
+        network = Classification(
+            U=np.zeros(0),
+            C=data.C,
+            coef=np.zeros((len(data.C), len(shares))),
+            name=self.structure_,
+            intercept=logits if len(shares) == 1 else logits - logits.mean(),
+        )
+        self._keep_network(data, network)
+
+    def _keep_network(self, data: Prepared, network: Classification) -> None:
+        self._keep(data, [network])
+        is_flat = len(self.classes_) == 2
+        coef, intercept = network.coef, network.intercept
+        self.dual_coef_: Array = coef[:, 0].copy() if is_flat else coef.copy()
+        self.intercept_: Any = float(intercept[0]) if is_flat else intercept.copy()
+
+    def decision_function(self, X: Any) -> Array:
+        check.is_fitted(self)
+        F = self._logits(X)
+        return (F[:, 0] if F.shape[1] == 1 else F).astype(self._dtype)
+
+    def predict(self, X: Any) -> Array:
+        check.is_fitted(self)
+        F = self._logits(X)
+        codes = F[:, 0] > 0.0 if F.shape[1] == 1 else F.argmax(axis=1)
+        return self.classes_[codes.astype(np.intp)]
+
+    def predict_log_proba(self, X: Any) -> Array:
+        check.is_fitted(self)
+        F = self._logits(X)
+        if F.shape[1] == 1:
+            logs = np.column_stack([log_expit(-F[:, 0]), log_expit(F[:, 0])])
+        else:
+            logs = log_softmax(F, axis=1)
+        return logs.astype(self._dtype)
+
+    def predict_proba(self, X: Any) -> Array:
+        return np.exp(self.predict_log_proba(X))
+
+    def gradient(self, X: Any) -> Array:
+        check.is_fitted(self)
+        Z = self._standardised(X).astype(np.float64)
+        with _parallel.one_blas_thread:
+            parts = [
+                subspace.gradients(Z[tile], self._networks, self.kernel)
+                for tile in self._tiles(len(Z))
+            ]
+        G = (np.concatenate(parts) / self.scale_).astype(self._dtype)
+        return G[:, 0] if G.shape[1] == 1 else G.transpose(0, 2, 1)
+
+    def _logits(self, X: Any) -> Array:
+        Z = self._standardised(X)
+        net = self._networks[0]
+        tasks = [(net.logits, (Z[tile], self.kernel)) for tile in self._tiles(len(Z))]
+        with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
+            return np.concatenate(run(tasks))
+
+    def _tiles(self, n: int) -> list[slice]:
+        step = max(_TILE_CELLS // len(self.centers_), 1)
+        return [slice(start, start + step) for start in range(0, n, step)]
