@@ -97,6 +97,25 @@ def median_distance(X: Array, C: Array) -> float:
     return median if median > 1e-12 else max(float(squares.mean()), 1e-12)
 
 
+def penalty(plan: Plan, shape: Structure, rows: Rows, C: Array) -> float:
+    """Return the penalty of the precision that a plan means."""
+    if plan.mu is not None:
+        return plan.mu
+    mu = _PENALTY * shape.n_free / shape.n_features
+    return mu * median_distance(rows.X, C) / rows.total
+
+
+def center_pull(rows: Rows, C: Array) -> float:
+    """Return the penalty of moved centres, which lets each step as far as its cluster.
+
+    That is the precision of a normal prior, per row.
+    """
+    some = rows.X[:: max(len(rows.X) // _START_ROWS, 1)]
+    squares = (some**2).sum(axis=1)[:, None] - 2.0 * some @ C.T + (C**2).sum(axis=1)
+    spread = max(float(squares.min(axis=1).mean()) / C.shape[1], 1e-3)
+    return 1.0 / (spread * rows.total)
+
+
 def scaled(U: Array, rows: Rows, C: Array) -> Array:
     """Scale a factor so that the median squared distance is 1."""
     return U / np.sqrt(median_distance(latent(rows.X, U), latent(C, U)))
@@ -274,10 +293,7 @@ def search(
 ) -> Learned:
     """Minimise the objective of one structure from one start."""
     begin = time.perf_counter()
-    mu = plan.mu
-    if mu is None:
-        mu = _PENALTY * shape.n_free / shape.n_features
-        mu *= median_distance(rows.X, C) / rows.total
+    mu = penalty(plan, shape, rows, C)
     target = Target(rows, shape, C, plan, mu, pull)
     vector = target.pack(U, C, alpha)
     trace = _Trace(target, score)
@@ -418,9 +434,6 @@ def learn(
     first = search(rows, C, shape, U, alpha, plan, rng=rng, score=score)
     if not plan.learn_centers:
         return first
-    some = rows.X[:: max(len(rows.X) // _START_ROWS, 1)]
-    squares = (some**2).sum(axis=1)[:, None] - 2.0 * some @ C.T + (C**2).sum(axis=1)
-    spread = max(float(squares.min(axis=1).mean()) / C.shape[1], 1e-3)
     second = search(
         rows,
         C,
@@ -430,7 +443,7 @@ def learn(
         plan,
         rng=rng,
         score=score,
-        pull=1.0 / (spread * rows.total),
+        pull=center_pull(rows, C),
     )
     return replace(
         second,

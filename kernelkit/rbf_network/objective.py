@@ -485,6 +485,20 @@ def cross_entropy(
     return Value(loss, dU, dC, coef=d_coef, intercept=d_intercept)
 
 
+def mean_log_loss(
+    rows: Rows, U: Array, C: Array, coef: Array, intercept: Array
+) -> float:
+    """Return the weighted mean of the log loss."""
+    rows.place(U, C)
+    total = 0.0
+    for block in rows._blocks(len(C)):
+        logits = rows._basis(block)[0] @ coef + intercept
+        losses, _ = log_loss(logits, rows.Y[block])
+        weights = None if rows.weights is None else rows.weights[block]
+        total += float(losses.sum() if weights is None else weights @ losses)
+    return total / rows.total
+
+
 def log_loss(logits: Array, Y: Array) -> tuple[Array, Array]:
     """Return the log loss of each row and its gradient in the logits.
 
