@@ -5,15 +5,23 @@ from collections.abc import Callable
 from typing import Any
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn import callback
 except ImportError:  # an earlier scikit-learn
+    callback = None
 
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing to support."""
+Method = Callable[..., Any]
 
-    def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the method as it is."""
-        return method
+
+class _NoCallbacks:
+    """Nothing to support."""
+
+
+CallbackSupportMixin: Any = getattr(callback, "CallbackSupportMixin", _NoCallbacks)
+
+
+def with_callbacks(method: Method) -> Method:
+    """Decorate `fit`: tell callbacks when it ends, be it by an error."""
+    return method if callback is None else callback.with_callbacks(method)
 
 
 class Watch:

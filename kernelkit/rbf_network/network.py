@@ -1,5 +1,6 @@
 """What the regressor and the classifier share: rows in, precision and subspace out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,6 +112,8 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     features.
     """
 
+    _networks: list[Any]
+
     def _prepare(
         self, X: Array, Y: Array, weights: Array | None, rng: np.random.Generator
     ) -> Prepared:
@@ -150,7 +153,7 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         kind = "diag" if self.precision == "auto" else self.precision
         return structure(kind, n_features, self.rank)
 
-    def _keep(self, data: Prepared, networks: list[Network]) -> None:
+    def _keep(self, data: Prepared, networks: Sequence[Network]) -> None:
         """Store networks, whose mean is what was fitted, and their active subspace."""
         root = subspace.agop_root(
             data.X.astype(np.float64), data.weights, networks, self.kernel

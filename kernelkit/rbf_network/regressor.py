@@ -86,7 +86,7 @@ class GaussianRBFRegressor(
     ----------
     n_centers : int, default=100
         Number M of basis functions; fewer if there are fewer different rows.
-    precision : {"iso", "diag", "low_rank", "full", "auto"}, default="diag"
+    precision : {"iso", "diag", "low_rank", "full", "auto"}, default="auto"
         Form of P: a multiple of the identity, diagonal, of rank `rank`, or any; "auto"
         fits several, and does what `selection` says.
     rank : int or None, default=None
@@ -243,7 +243,7 @@ class GaussianRBFRegressor(
         self,
         n_centers: int = 100,
         *,
-        precision: str = "diag",
+        precision: str = "auto",
         rank: int | None = None,
         centers: Any = "kmeans",
         learn_centers: bool = False,

@@ -1,5 +1,6 @@
 """Directions in which the input matters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,7 @@ def latent_gradients(X: Array, network: Network, profile: str) -> Array:
     return pulls @ Zc - pulls.sum(axis=2, keepdims=True) * Z[:, None, :]
 
 
-def gradients(X: Array, networks: list[Network], profile: str) -> Array:
+def gradients(X: Array, networks: Sequence[Network], profile: str) -> Array:
     """Return the gradients of the outputs at rows: (n, q, n_features)."""
     total: Any = 0.0
     for network in networks:
@@ -43,7 +44,7 @@ def gradients(X: Array, networks: list[Network], profile: str) -> Array:
 
 
 def agop_root(
-    X: Array, weights: Array | None, networks: list[Network], profile: str
+    X: Array, weights: Array | None, networks: Sequence[Network], profile: str
 ) -> Array:
     """Return a matrix R such that R'R is the mean outer product of the gradients.
 

@@ -81,8 +81,20 @@ def slope(function, at, step=1e-5):
 
 
 def predict(model, X):
-    """Sum the basis functions of a fitted regressor."""
+    """Average the networks of a fitted regressor, each of which sums its functions."""
     Z = (np.asarray(X, dtype=float) - model.mean_) / model.scale_
-    C = (model.centers_ - model.mean_) / model.scale_
-    phi = basis(Z, model.precision_factor_, C, model.kernel)
-    return model.intercept_ + phi @ model.dual_coef_
+    total = 0.0
+    for net in model._networks:
+        phi = basis(np.clip(Z, -1e100, 1e100), net.U, net.C, model.kernel)
+        total = total + net.share * (net.intercept + phi @ net.coef)
+    y = model._outputs.mean + model._outputs.scale * total
+    return y[:, 0] if np.ndim(model.intercept_) == 0 else y
+
+
+def bounds(model, X, queries, weights=None):
+    """Return what predictions must not fall below and not exceed: rounding apart."""
+    values = predict(model, queries)
+    sizes = [1.0, *(np.abs(net.coef).sum() for net in model._networks)]
+    eps = 1e-5 if model._dtype == np.float32 else 1e-12
+    error = eps * (np.abs(values) + model._outputs.scale.max() * max(sizes))
+    return values - error, values + error
