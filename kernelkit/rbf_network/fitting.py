@@ -34,7 +34,7 @@ _BATCHES = 10  # in an iteration, at most
 _ADAM = 0.9, 0.999, 1e-12
 _STEP = 0.02  # of Adam, relative to the size of the parameters
 _STALLED = 10  # iterations, over which a fit that still gains says so
-_GAIN = 5e-3  # half of the share of the targets' variance, explained by them
+_GAIN = 1e-2  # half of the share of the targets' variance, explained by them
 
 Score = Callable[[Array, Array, Solution], float]
 

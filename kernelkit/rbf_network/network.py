@@ -19,7 +19,6 @@ from kernelkit.rbf_network.subspace import Network
 PRECISIONS = ("iso", "diag", "low_rank", "full", "auto")
 IMPORTANCES = ("agop", "precision", "precision_diag")
 
-_CONSTANT = 1e-14  # span of a column that is constant, next to its numbers
 _FAR = {"float32": 1e15, "float64": 1e100}  # whose squares are finite
 
 PARAMETERS: dict[str, Any] = {
@@ -62,7 +61,7 @@ class Columns:
         """Measure them."""
         low, high = X.min(axis=0), X.max(axis=0)
         span = high - low
-        is_constant = span <= _CONSTANT * np.maximum(np.abs(low), np.abs(high))
+        is_constant = span == 0.0
         span = np.where(is_constant, 1.0, span)
         parts = (X - low) / span
         mean = np.average(parts, axis=0, weights=weights)

@@ -321,8 +321,8 @@ class GaussianRBFRegressor(
         check.fraction("validation_fraction", self.validation_fraction)
         if len(X) < 2:
             raise ValueError(
-                f"{type(self).__name__} learns from differences between rows: expected "
-                "2 rows or more, got n_samples=1."
+                f"Found n_samples=1 while a minimum of 2 is required by "
+                f"{type(self).__name__}, which learns from differences between rows."
             )
         before, watch = self._before(), Watch(self, X, y)
         rng = check.rng(self.random_state)
@@ -348,7 +348,7 @@ class GaussianRBFRegressor(
             fits = self._learn(data, rows, plan, before, rng, run)
             self._solve(data, rows, outputs, fits)
         watch.end()
-        if not all(fit.is_settled for _, fit in fits):
+        if not fits[0][1].is_settled:
             warn(
                 f"The objective still fell after max_iter={self.max_iter} iterations: "
                 "raise max_iter, or tol.",
@@ -486,7 +486,10 @@ class GaussianRBFRegressor(
 
     def _give_the_mean(self, data: Prepared, outputs: Columns) -> None:
         """Predict the mean: no feature, or no target, varies."""
-        warn("No feature varies." if not data.X.shape[1] else "No target varies.")
+        if data.X.shape[1]:
+            warn("y is constant, and so are the predictions.")
+        else:
+            warn("X is constant in column by column: predictions are the mean of y.")
         d, (M, q) = data.X.shape[1], (len(data.C), data.Y.shape[1])
         self.structure_ = str(self._structure(d))
         self.lambda_, self.bic_ = float(self.alpha), 0.0

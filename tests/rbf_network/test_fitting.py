@@ -385,7 +385,7 @@ class TestCallbacks:
     def test_nothing_to_fit_is_reported_too(self):
         counting = Counting()
 
-        with pytest.warns(UserWarning, match="No target varies"):
+        with pytest.warns(UserWarning, match="y is constant"):
             model().set_callbacks(counting).fit(X, np.ones(len(Y)))
 
         assert counting.calls == ["setup", "fit", "teardown"]

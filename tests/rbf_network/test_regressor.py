@@ -223,7 +223,7 @@ class TestEdges:
 
     def test_one_row(self):
         """Seen red with a mean of one row."""
-        with pytest.raises(ValueError, match="n_samples=1"):
+        with pytest.raises(ValueError, match="n_samples=1 while a minimum of 2"):
             model().fit(X[:1], Y[:1])
         assert model().fit(X, Y).predict(Q[:1]).shape == (1,)
 
@@ -245,7 +245,7 @@ class TestEdges:
     def test_nothing_varies(self, precision):
         """Seen red without the early way out."""
         for rows, targets in ((np.ones((9, 3)), Y[:9]), (X[:9], np.full(9, 0.1))):
-            with pytest.warns(UserWarning, match="No (feature|target) varies"):
+            with pytest.warns(UserWarning, match=r"^(X|y) is constant"):
                 fitted = model(precision=precision).fit(rows, targets)
 
             mean, std = fitted.predict(rows + 1.0, return_std=True)

@@ -82,7 +82,8 @@ def slope(function, at, step=1e-5):
 
 def predict(model, X):
     """Average the networks of a fitted regressor, each of which sums its functions."""
-    Z = (np.asarray(X, dtype=float) - model.mean_) / model.scale_
+    with np.errstate(over="ignore"):
+        Z = (np.asarray(X, dtype=float) - model.mean_) / model.scale_
     total = 0.0
     for net in model._networks:
         phi = basis(np.clip(Z, -1e100, 1e100), net.U, net.C, model.kernel)
