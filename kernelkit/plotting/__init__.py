@@ -4,5 +4,12 @@ from kernelkit.plotting.alpha_path import AlphaPathDisplay
 from kernelkit.plotting.density import DensityDisplay
 from kernelkit.plotting.ecdf import ECDFDisplay
 from kernelkit.plotting.leverage import LeverageDisplay
+from kernelkit.plotting.precision import PrecisionDisplay
 
-__all__ = ["AlphaPathDisplay", "DensityDisplay", "ECDFDisplay", "LeverageDisplay"]
+__all__ = [
+    "AlphaPathDisplay",
+    "DensityDisplay",
+    "ECDFDisplay",
+    "LeverageDisplay",
+    "PrecisionDisplay",
+]

@@ -29,12 +29,12 @@ from kernelkit.rbf_network.network import (
     Prepared,
 )
 from kernelkit.rbf_network.objective import Rows, basis
-from kernelkit.rbf_network.structure import Structure
+from kernelkit.rbf_network.structure import Structure, structure
 from kernelkit.rbf_network.subspace import Network
 
 _FIRST_ITERATIONS = 40  # of the regression on signs that finds the precision
 _FIRST_ALPHA = 1e-2
-_TILE_CELLS = 2**20  # of basis functions that a prediction holds per thread
+_ADAM_ROWS = 50_000  # past which the regression is done in batches
 _FOLDS = 5
 
 
@@ -43,6 +43,7 @@ class Classification(Network):
     """A network of logits: coef (M, q) and intercept (q,), one q for two classes."""
 
     name: str = ""
+    alpha: float = 0.0
     intercept: Array = field(default_factory=lambda: np.zeros(1))
 
     def logits(self, Z: Array, kernel: str) -> Array:
@@ -56,7 +57,7 @@ class GaussianRBFClassifier(
 ):
     _parameter_constraints = {
         **PARAMETERS,
-        "selection": check.one_of("bic", "holdout", "cv"),
+        "selection": check.one_of("average", "bic", "holdout", "cv"),
         "class_weight": [dict, *check.one_of("balanced"), None],
     }
 
@@ -76,7 +77,7 @@ class GaussianRBFClassifier(
         n_restarts: int = 1,
         max_iter: int = 60,
         tol: float = 1e-6,
-        selection: str = "bic",
+        selection: str = "average",
         importance: str = "agop",
         early_stopping: bool = False,
         validation_fraction: float = 0.15,
@@ -144,10 +145,10 @@ class GaussianRBFClassifier(
                 f"{type(self).__name__} needs rows of 2 classes or more, and all rows "
                 f"with weight are of one class, {classes[used[0]]!r}."
             )
-        before, watch = self._before(classes[used]), Watch(self, X, y)
+        before, watch = self._before(), Watch(self, X, y)
         rng = check.rng(self.random_state)
         self.classes_ = classes[used]
-        self._dtype = X.dtype
+        self._dtype = X.dtype.name
         codes = np.searchsorted(used, codes)
         X, Y = X.astype(np.float64), codes[:, None].astype(np.float64)
         with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
@@ -157,10 +158,10 @@ class GaussianRBFClassifier(
                 self._give_the_shares(data, rows)
                 watch.end()
                 return self
-            trained = self._learn(data, rows, self._plan(watch), before, rng, run)
-            self._store(data, rows, trained)
+            fits = self._learn(data, rows, self._plan(watch), before, rng, run)
+            self._store(data, rows, fits)
         watch.end()
-        if not trained.is_settled:
+        if not fits[0][2].is_settled:
             warn(
                 f"The objective still fell after max_iter={self.max_iter} iterations: "
                 "raise max_iter, or tol.",
@@ -189,7 +190,7 @@ class GaussianRBFClassifier(
         """Return prepared rows with targets 0 or 1: a column of two classes, or q."""
         Y = data.Y
         if len(self.classes_) > 2:
-            Y = (Y == np.arange(len(self.classes_))).astype(np.float64)
+            Y = (np.arange(len(self.classes_)) == Y).astype(np.float64)
         return Rows(
             data.X,
             Y,
@@ -212,65 +213,93 @@ class GaussianRBFClassifier(
             after_iteration=watch.step,
         )
 
-    def _before(self, classes: Array) -> Any:
-        """Return the network of the last fit, if the next begins there."""
-        if not self.warm_start or "_networks" not in vars(self):
-            return None
-        if len(self.mean_) != self.n_features_in_:
-            return None
-        net = self._networks[0]
-        return net.name, net.U, self.mean_ + self.scale_ * net.C
-
     def _learn(
         self,
         data: Prepared,
         rows: Rows,
         plan: Plan,
-        before: Any,
+        before: dict[str, tuple[Array, Array, float]],
         rng: np.random.Generator,
         run: _parallel.Run,
-    ) -> Trained:
-        """Fit the structures that `precision` allows, and return the best."""
-        d = rows.X.shape[1]
+    ) -> list[tuple[float, Learned, Trained]]:
+        """Fit the structures that `precision` allows; return some with their shares."""
+        d, codes = rows.X.shape[1], data.Y[:, 0]
         is_auto = self.precision == "auto"
-        shapes = fitting.structures(d, rows.total) if is_auto else [self._structure(d)]
-        kept, held = rows, None
-        if self.early_stopping:
-            chosen = self._hold_out(data.Y[:, 0], rng)
-            if len(chosen):
-                kept = rows.part(np.delete(np.arange(len(rows.X)), chosen))
-                held = rows.part(chosen)
-        candidates = [Candidate(shape, data.C) for shape in shapes]
-        fits = self._first(kept, candidates, plan, rng, run)
-        tasks = [(logistic.train, (kept, first, plan, held)) for first in fits]
-        trained = run(tasks)
-        return trained[0]
+        shapes = _structures(d, rows.total) if is_auto else [self._structure(d)]
+        candidates = [self._candidate(data, shape, before, rng) for shape in shapes]
+        chosen = self._hold_out(codes, rng)
+        if is_auto and self.selection in ("holdout", "cv"):
+            folds = [chosen] if self.selection == "holdout" else _folds(codes, rng)
+            scores = np.zeros(len(candidates))
+            for fold in folds:
+                fits = self._fit_without(fold, rows, candidates, plan, rng, run)
+                held = rows.part(fold)
+                scores -= [logistic.loss_on(held, trained) for _, trained in fits]
+            candidates = [candidates[int(scores.argmax())]]
+        nothing = np.empty(0, dtype=np.intp)
+        fits = self._fit_without(
+            chosen if self.early_stopping else nothing,
+            rows,
+            candidates,
+            plan,
+            rng,
+            run,
+            watches=self.early_stopping,
+        )
+        costs = [
+            fitting.bic(first.loss, first.structure, rows.total) for first, _ in fits
+        ]
+        best = int(np.argmin(costs))
+        self.bic_ = costs[best]
+        if not is_auto or self.selection != "average":
+            return [(1.0, *fits[best])]
+        shares = fitting.shares(np.array(costs), rows.total)
+        return [(shares[k], *fits[k]) for k in np.argsort(-shares) if shares[k] > 0.0]
 
-    def _first(
+    def _fit_without(
         self,
+        chosen: Array,
         rows: Rows,
         candidates: list[Candidate],
         plan: Plan,
         rng: np.random.Generator,
         run: _parallel.Run,
-    ) -> list[Learned]:
-        """Fit the structures to the classes as numbers, by the evidence."""
+        watches: bool = False,
+    ) -> list[tuple[Learned, Trained]]:
+        """Fit structures to all rows but some, which may be watched to stop early."""
+        numbers = self._numbers(rows)
+        held = held_numbers = None
+        if len(chosen):
+            if watches:
+                held, held_numbers = rows.part(chosen), numbers.part(chosen)
+            kept = np.delete(np.arange(len(rows.X)), chosen)
+            rows, numbers = rows.part(kept), numbers.part(kept)
+        first_plan = replace(
+            plan,
+            alpha=_FIRST_ALPHA,
+            max_iter=min(_FIRST_ITERATIONS, plan.max_iter),
+            learn_centers=False,
+            solver="adam" if len(rows.X) > _ADAM_ROWS else "lbfgs",
+        )
+        if all(candidate.begin for candidate in candidates):
+            firsts = [fitting.resume(numbers, candidate) for candidate in candidates]
+        else:
+            firsts = fitting.learn_all(
+                numbers, candidates, first_plan, rng=rng, run=run, held=held_numbers
+            )
+        tasks = [(logistic.train, (rows, first, plan, held)) for first in firsts]
+        return list(zip(firsts, run(tasks), strict=True))
+
+    def _numbers(self, rows: Rows) -> Rows:
+        """Return rows with the classes as numbers of mean 0 and variance 1."""
         columns = Columns.of(rows.Y, rows.weights)
-        Y = columns.standardise(rows.Y, self._dtype)[:, ~columns.is_constant]
-        numbers = Rows(
+        return Rows(
             rows.X,
-            Y,
+            columns.standardise(rows.Y, self._dtype),
             rows.weights,
             profile=self.kernel,
             block_rows=self.batch_rows,
         )
-        plan = replace(
-            plan,
-            alpha=_FIRST_ALPHA,
-            max_iter=min(_FIRST_ITERATIONS, self.max_iter),
-            learn_centers=False,
-        )
-        return fitting.learn_all(numbers, candidates, plan, rng=rng, run=run)
 
     def _hold_out(self, codes: Array, rng: np.random.Generator) -> Array:
         """Draw rows of each class; of each, one row at least is kept."""
@@ -281,7 +310,21 @@ class GaussianRBFClassifier(
             chosen.append(members[: min(size, len(members) - 1)])
         return np.sort(np.concatenate(chosen))
 
-    def _store(self, data: Prepared, rows: Rows, trained: Trained) -> None:
+    def _store(
+        self, data: Prepared, rows: Rows, fits: list[tuple[float, Learned, Trained]]
+    ) -> None:
+        """Store the fits, with weights of all rows."""
+        networks = [self._network(rows, *fit) for fit in fits]
+        trained = fits[0][2]
+        self.structure_ = str(trained.structure)
+        self.n_iter_ = len(trained.curve)
+        self.loss_curve_ = trained.curve
+        self.validation_scores_ = trained.scores
+        self._keep_networks(data, networks)
+
+    def _network(
+        self, rows: Rows, share: float, first: Learned, trained: Trained
+    ) -> Classification:
         coef, intercept = trained.coef, trained.intercept
         if self.early_stopping:
             coef, intercept = logistic.fit_weights(
@@ -290,18 +333,15 @@ class GaussianRBFClassifier(
         if coef.shape[1] > 1:  # what all logits share says nothing
             coef = coef - coef.mean(axis=1, keepdims=True)
             intercept = intercept - intercept.mean()
-        self.structure_ = str(trained.structure)
-        self.n_iter_ = len(trained.curve)
-        self.loss_curve_ = trained.curve
-        self.validation_scores_ = trained.scores
-        network = Classification(
+        return Classification(
             U=trained.U,
             C=trained.C,
             coef=coef,
-            name=self.structure_,
+            share=share,
+            name=str(trained.structure),
+            alpha=first.alpha,
             intercept=intercept,
         )
-        self._keep_network(data, network)
 
     def _give_the_shares(self, data: Prepared, rows: Rows) -> None:
         """Predict the shares of the classes: no feature varies."""
@@ -317,14 +357,16 @@ class GaussianRBFClassifier(
             name=self.structure_,
             intercept=logits if len(shares) == 1 else logits - logits.mean(),
         )
-        self._keep_network(data, network)
+        self._keep_networks(data, [network])
 
-    def _keep_network(self, data: Prepared, network: Classification) -> None:
-        self._keep(data, [network])
+    def _keep_networks(self, data: Prepared, networks: list[Classification]) -> None:
+        self._keep(data, networks)
+        self.structures_ = {net.name: float(net.share) for net in networks}
+        coef = np.concatenate([net.share * net.coef for net in networks])
+        intercept = sum(net.share * net.intercept for net in networks)
         is_flat = len(self.classes_) == 2
-        coef, intercept = network.coef, network.intercept
-        self.dual_coef_: Array = coef[:, 0].copy() if is_flat else coef.copy()
-        self.intercept_: Any = float(intercept[0]) if is_flat else intercept.copy()
+        self.dual_coef_: Array = coef[:, 0] if is_flat else coef
+        self.intercept_: Any = float(intercept[0]) if is_flat else intercept
 
     def decision_function(self, X: Any) -> Array:
         check.is_fitted(self)
@@ -362,11 +404,29 @@ class GaussianRBFClassifier(
 
     def _logits(self, X: Any) -> Array:
         Z = self._standardised(X)
-        net = self._networks[0]
-        tasks = [(net.logits, (Z[tile], self.kernel)) for tile in self._tiles(len(Z))]
+        tasks = [(self._logits_of, (Z[tile],)) for tile in self._tiles(len(Z))]
         with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
             return np.concatenate(run(tasks))
 
-    def _tiles(self, n: int) -> list[slice]:
-        step = max(_TILE_CELLS // len(self.centers_), 1)
-        return [slice(start, start + step) for start in range(0, n, step)]
+    def _logits_of(self, Z: Array) -> Array:
+        return sum(net.share * net.logits(Z, self.kernel) for net in self._networks)
+
+
+def _structures(n_features: int, n: float) -> list[Structure]:
+    """Return the structures that "auto" fits."""
+    if n_features == 1:
+        return [structure("diag", 1)]
+    if n_features >= n:
+        return [structure("diag", n_features), structure("low_rank", n_features, 5)]
+    return [structure("diag", n_features), structure("full", n_features)]
+
+
+def _folds(codes: Array, rng: np.random.Generator) -> list[Array]:
+    """Split rows so that each class is in all parts, and none in one part alone."""
+    places = np.full(len(codes), -1)
+    for k in np.unique(codes):
+        members = rng.permutation(np.flatnonzero(codes == k))
+        if len(members) > 1:
+            places[members] = np.arange(len(members)) % _FOLDS
+    folds = [np.flatnonzero(places == j) for j in range(_FOLDS)]
+    return [fold for fold in folds if len(fold)]

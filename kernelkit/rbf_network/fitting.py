@@ -487,6 +487,18 @@ def learn_all(
     ]
 
 
+def resume(rows: Rows, candidate: Candidate) -> Learned:
+    """Return what was learned before, where a candidate begins, by the evidence."""
+    assert candidate.begin is not None
+    U, alpha = candidate.begin
+    normal = rows.normal(U, candidate.C)
+    solution = objectives.solve(normal, alpha)
+    loss = _FAILED
+    if solution is not None:
+        loss = objectives.regression_value(normal, solution, "evidence")
+    return Learned(candidate.structure, U, candidate.C, alpha, loss, loss)
+
+
 def score_on(held: Rows) -> Score:
     """Return a function that scores a fit by R^2 on rows, of targets of variance 1."""
 

@@ -174,7 +174,9 @@ def train(rows: Rows, first: Learned, plan: Plan, held: Rows | None = None) -> T
         curve.append(float(intermediate_result.fun))
         is_late = False
         if held is not None:
-            scores.append(-objectives.mean_log_loss(held, *target.unpack(intermediate_result.x)))
+            scores.append(
+                -objectives.mean_log_loss(held, *target.unpack(intermediate_result.x))
+            )
             if scores[-1] >= max(scores):
                 best = intermediate_result.x.copy()
             is_late = len(scores) - 1 - int(np.argmax(scores)) >= plan.patience
@@ -218,4 +220,11 @@ def train(rows: Rows, first: Learned, plan: Plan, held: Rows | None = None) -> T
         curve=curve[1:],
         scores=scores,
         is_settled=found.status != 1 or recent[0] - recent[-1] < _GAIN,
+    )
+
+
+def loss_on(rows: Rows, trained: Trained) -> float:
+    """Return the mean log loss of a fit on other rows."""
+    return objectives.mean_log_loss(
+        rows, trained.U, trained.C, trained.coef, trained.intercept
     )

@@ -8,10 +8,12 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import InvalidParameterError
 
+from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.rbf_network import centers as centers_
 from kernelkit.rbf_network import subspace
+from kernelkit.rbf_network.fitting import Candidate
 from kernelkit.rbf_network.objective import PROFILES
 from kernelkit.rbf_network.structure import Structure, dense, precision, structure
 from kernelkit.rbf_network.subspace import Network
@@ -19,6 +21,7 @@ from kernelkit.rbf_network.subspace import Network
 PRECISIONS = ("iso", "diag", "low_rank", "full", "auto")
 IMPORTANCES = ("agop", "precision", "precision_diag")
 
+_TILE_CELLS = 2**20  # of basis functions that a prediction holds per thread
 _FAR = {"float32": 1e15, "float64": 1e100}  # whose squares are finite
 
 PARAMETERS: dict[str, Any] = {
@@ -166,6 +169,34 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         C = np.concatenate([net.C for net in self._networks])
         self.centers_ = self.mean_ + self.scale_ * C
 
+    def _before(self) -> dict[str, tuple[Array, Array, float]]:
+        """Return the networks of the last fit, if the next begins there."""
+        if not self.warm_start or "_networks" not in vars(self):
+            return {}
+        if len(self.mean_) != self.n_features_in_:
+            return {}
+        return {
+            net.name: (net.U, self.mean_ + self.scale_ * net.C, net.alpha)
+            for net in self._networks
+        }
+
+    def _candidate(
+        self,
+        data: Prepared,
+        shape: Structure,
+        before: dict[str, tuple[Array, Array, float]],
+        rng: np.random.Generator,
+    ) -> Candidate:
+        """Give a structure centres of its own, or what it had before."""
+        C = self._choose_centers(data.X.astype(np.float64), data.weights, rng)
+        if str(shape) not in before:
+            return Candidate(shape, C)
+        varied = ~self._columns.is_constant
+        U, old, alpha = before[str(shape)]
+        if isinstance(self.centers, str):
+            C = self._columns.standardise(old, np.float64)[:, varied]
+        return Candidate(shape, C, (U[..., varied], alpha))
+
     @property
     def _factor(self) -> Array:
         """Factor of the mean of the networks' precisions."""
@@ -256,7 +287,8 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if n_components is not None:
             n_components = _components(n_components)
         kept = vectors[:, : subspace.n_kept(n_components, values)]
-        return Z @ kept.astype(self._dtype)
+        with _parallel.one_blas_thread:
+            return Z @ kept.astype(self._dtype)
 
     def inverse_transform(self, X: Any) -> Array:
         """Return the rows nearest to the mean that have these coordinates.
@@ -278,8 +310,13 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             raise ValueError(
                 f"X has {T.shape[1]} components, and there are {vectors.shape[1]}."
             )
-        Z = T @ vectors[:, : T.shape[1]].T
+        with _parallel.one_blas_thread:
+            Z = T @ vectors[:, : T.shape[1]].T
         return (self.mean_ + self.scale_ * Z).astype(self._dtype)
+
+    def _tiles(self, n: int) -> list[slice]:
+        step = max(_TILE_CELLS // max(len(net.C) for net in self._networks), 1)
+        return [slice(start, start + step) for start in range(0, n, step)]
 
     @property
     def _n_features_out(self) -> int:

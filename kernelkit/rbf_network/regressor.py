@@ -18,7 +18,7 @@ from kernelkit.rbf_network.callbacks import (
     Watch,
     with_callbacks,
 )
-from kernelkit.rbf_network.fitting import Candidate, Learned, Plan
+from kernelkit.rbf_network.fitting import Learned, Plan
 from kernelkit.rbf_network.network import (
     PARAMETERS,
     Columns,
@@ -26,11 +26,9 @@ from kernelkit.rbf_network.network import (
     Prepared,
 )
 from kernelkit.rbf_network.objective import NOISE_FLOOR, Rows, basis, solve
-from kernelkit.rbf_network.structure import Structure
 from kernelkit.rbf_network.subspace import Network
 
 _ADAM_ROWS = 50_000  # past which batches take less time
-_TILE_CELLS = 2**20  # of basis functions that a prediction holds per thread
 _FOLDS = 5
 
 
@@ -326,7 +324,7 @@ class GaussianRBFRegressor(
             )
         before, watch = self._before(), Watch(self, X, y)
         rng = check.rng(self.random_state)
-        self._dtype = X.dtype
+        self._dtype = X.dtype.name
         self._is_flat = y.ndim == 1
         X, Y = X.astype(np.float64), y.reshape(len(y), -1)
         with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
@@ -355,17 +353,6 @@ class GaussianRBFRegressor(
                 ConvergenceWarning,
             )
         return self
-
-    def _before(self) -> dict[str, tuple[Array, Array, float]]:
-        """Return the networks of the last fit, if the next begins there."""
-        if not self.warm_start or "_networks" not in vars(self):
-            return {}
-        if len(self.mean_) != self.n_features_in_:
-            return {}
-        return {
-            net.name: (net.U, self.mean_ + self.scale_ * net.C, net.alpha)
-            for net in self._networks
-        }
 
     def _learn(
         self,
@@ -405,23 +392,6 @@ class GaussianRBFRegressor(
             return [(1.0, fits[best])]
         shares = fitting.shares(np.array(costs), rows.total)
         return [(shares[k], fits[k]) for k in np.argsort(-shares) if shares[k] > 0.0]
-
-    def _candidate(
-        self,
-        data: Prepared,
-        shape: Structure,
-        before: dict[str, tuple[Array, Array, float]],
-        rng: np.random.Generator,
-    ) -> Candidate:
-        """Give a structure centres of its own, or what it had before."""
-        C = self._choose_centers(data.X.astype(np.float64), data.weights, rng)
-        if str(shape) not in before:
-            return Candidate(shape, C)
-        varied = ~self._columns.is_constant
-        U, old, alpha = before[str(shape)]
-        if isinstance(self.centers, str):
-            C = self._columns.standardise(old, np.float64)[:, varied]
-        return Candidate(shape, C, (U[..., varied], alpha))
 
     def _plan(self, n: int, watch: Watch) -> Plan:
         solver = self.solver
@@ -590,7 +560,3 @@ class GaussianRBFRegressor(
         G = self._outputs.scale[:, None] * np.concatenate(parts) / self.scale_
         G = G.astype(self._dtype)
         return G[:, 0] if self._is_flat else G.transpose(0, 2, 1)
-
-    def _tiles(self, n: int) -> list[slice]:
-        step = max(_TILE_CELLS // max(len(net.C) for net in self._networks), 1)
-        return [slice(start, start + step) for start in range(0, n, step)]
