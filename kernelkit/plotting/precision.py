@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 _KINDS = ("precision", "spectrum", "directions", "projection")
 _MOST_NAMES = 40  # on an axis: more cannot be read
 _MOST_DIRECTIONS = 5
+_LEAST_SHARE = 1e-6  # that is worth space
 _MOST_CLASSES = 10  # in a legend
 
 
@@ -245,7 +246,10 @@ class PrecisionDisplay:
         kwargs = {"marker": "o"} | kwargs
         (self.line_,) = self.ax_.plot(np.arange(1, len(seen) + 1), seen, **kwargs)
         self.ax_.set(
-            yscale="log", xlabel="direction", ylabel="share of the sum of eigenvalues"
+            yscale="log",
+            ylim=(max(0.5 * seen.min(initial=1.0), _LEAST_SHARE), 2.0),
+            xlabel="direction",
+            ylabel="share of the sum of eigenvalues",
         )
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
         rank = 1.0 / (seen**2).sum() if len(seen) else 0.0

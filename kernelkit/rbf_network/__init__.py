@@ -1,4 +1,4 @@
-"""Networks of radial basis functions that learn which directions of the input matter."""
+"""Radial basis function networks that learn which directions matter."""
 
 from kernelkit.rbf_network.classifier import GaussianRBFClassifier
 from kernelkit.rbf_network.regressor import GaussianRBFRegressor

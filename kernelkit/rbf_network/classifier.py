@@ -55,6 +55,168 @@ class Classification(Network):
 class GaussianRBFClassifier(
     CallbackSupportMixin, LearnedPrecision, ClassifierMixin, BaseEstimator
 ):
+    r"""Classification by Gaussian basis functions whose shared precision is learned.
+
+    The logits of the classes, or the one logit of two classes, are
+
+    .. math:: f(x) = b + \sum_{m=1}^{M} w_m
+       \exp\bigl(-\tfrac12 (x - c_m)' P (x - c_m)\bigr)
+
+    with centres :math:`c_m` among the rows, usually by k-means, and a positive
+    semidefinite matrix :math:`P = U'U` that says which directions of the input matter.
+    A regression on the classes as numbers finds a first P by its evidence; then P, the
+    weights and the constant minimise the penalised log loss together. Rows are
+    standardised first.
+
+    Parameters
+    ----------
+    n_centers : int, default=100
+        Number M of basis functions; fewer if there are fewer different rows.
+    precision : {"iso", "diag", "low_rank", "full", "auto"}, default="full"
+        Form of P: a multiple of the identity, diagonal, of rank `rank`, or any. "auto"
+        fits a diagonal and a full one, or one of rank 5 if there are fewer rows than
+        features, and does what `selection` says. "full" has as many parameters as the
+        square of the number of features: past some hundreds, prefer "low_rank".
+    rank : int or None, default=None
+        Rank of P if it is "low_rank"; None stands for 2.
+    centers : {"kmeans", "kmeans++", "random"} or array-like, default="kmeans"
+        Rule that chooses centres, or the centres, of shape (M, n_features).
+    learn_centers : bool, default=False
+        Whether to fit the centres too, by the log loss. It helps if they are few.
+    alpha : float, default=1.0
+        Penalty of the weights, > 0, not divided by n: half of `alpha` times the sum of
+        their squares is added to the sum of the log losses. Small values make
+        probabilities too sure.
+    mu : float or "auto", default=0.1
+        Penalty of P, half of `mu` times its trace, added to the mean log loss. "auto"
+        is in proportion to the number of free parameters of P, per row and feature, and
+        to the median squared distance of rows to centres.
+    class_weight : dict, "balanced" or None, default=None
+        Factors of the weights of the rows of each class, 1 for those that a dict does
+        not name. "balanced" gives all classes the same total weight.
+    standardize : bool, default=True
+        Whether each feature is divided by its standard deviation; otherwise all are by
+        the same number, which leaves distances in proportion.
+    init : {"agop", "isotropic", "random"}, default="agop"
+        Where the search begins; "agop" looks at the gradients of a ridge fit.
+    n_restarts : int, default=1
+        Number of starts of the regression, of which the lowest objective is kept.
+    max_iter : int, default=60
+        Most iterations by the log loss; the regression takes 40 at most.
+    tol : float, default=1e-6
+        Change of the objective, or gradient, at which a search ends.
+    selection : {"average", "bic", "holdout", "cv"}, default="average"
+        What "auto" does with the forms: takes a mean of their logits, with larger
+        shares for lower `bic_`; or chooses the one with the lowest, or that which
+        predicts rows held out best.
+    importance : {"agop", "precision", "precision_diag"}, default="agop"
+        What `feature_importances_` says: how much f changes along a feature, or the
+        size of its entries in the eigenvectors or on the diagonal of P.
+    early_stopping : bool, default=False
+        Whether to hold out rows of each class and keep the iterate that predicts them
+        best; the weights are then fitted to all rows.
+    validation_fraction : float, default=0.15
+        Share of each class that early stopping, or `selection` by "holdout", holds out.
+    n_iter_no_change : int, default=10
+        Iterations without progress on rows held out, after which to stop.
+    kernel : {"gaussian", "laplace", "matern32", "matern52"}, default="gaussian"
+        Profile of the basis functions.
+    batch_rows : int or None, default=None
+        Rows whose basis functions are held in memory at once; None chooses.
+    warm_start : bool, default=False
+        Whether to begin at the last fit, if it had the same structure.
+    dtype : {"float32", "float64"} or None, default=None
+        Precision of matrices with a row for each sample. None keeps that of float32
+        rows.
+    random_state : int, Generator, RandomState or None, default=None
+        Source of the draws of centres, restarts and rows held out.
+    n_jobs : int or None, default=None
+        Number of threads, for several structures or starts, and to predict. Does not
+        change a bit of the result.
+    verbose : int, default=0
+        1 prints a line for each search, 2 for each iteration.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels of the classes of rows with weight, in their order.
+    centers_ : ndarray of shape (M, n_features)
+        Centres, in the units of `X`; of several networks, one after the other.
+    dual_coef_ : ndarray of shape (M,) or (M, n_classes)
+        Weights w; of two classes, of the logit of the second.
+    intercept_ : float or ndarray of shape (n_classes,)
+        Constant b.
+    precision_ : ndarray of shape (n_features, n_features)
+        P for standardised rows; the mean of those of several networks.
+    precision_original_ : ndarray of shape (n_features, n_features)
+        P in the units of `X`.
+    precision_factor_ : ndarray of shape (k, n_features)
+        U.
+    structure_ : str
+        The form of P; of the largest share, if there are several.
+    structures_ : dict of str to float
+        Forms of P and their shares in the mean that "auto" takes.
+    bic_ : float
+        Objective of the regression with the cost of the free parameters of P, per row.
+    active_subspace_ : tuple of ndarray
+        Eigenvalues and eigenvectors of the mean outer product of the logits' gradients.
+    feature_importances_ : ndarray of shape (n_features,)
+        Importances, of sum 1.
+    effective_rank_ : float
+        Number of directions that matter, not whole.
+    mean_, scale_ : ndarray of shape (n_features,)
+        What rows are standardised by.
+    n_iter_ : int
+        Number of iterations by the log loss.
+    loss_curve_ : list of float
+        The penalised log loss by iteration.
+    validation_scores_ : list of float
+        Minus the log loss on the rows held out, with `early_stopping`.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features seen by `fit`, if `X` has names that are all strings.
+
+    Raises
+    ------
+    ValueError
+        By `fit`, if fewer than two classes have weight, a parameter is out of range,
+        `X` or `y` hold NaN or infinity, or weights are negative or all zero.
+
+    Warns
+    -----
+    ConvergenceWarning
+        By `fit`, if the objective still fell when `max_iter` was reached.
+    UserWarning
+        By `fit`, if no feature varies: probabilities are the shares of the classes.
+
+    See Also
+    --------
+    GaussianRBFRegressor : The same for numbers.
+
+    Notes
+    -----
+    Equal rows are merged and their weights added up, so a weight of 2 is the same as a
+    row given twice, and the order of rows does not matter, to the last bit.
+
+    References
+    ----------
+    .. [1] D'Agostino, Ilievski & Shoemaker (2024), "Learning active subspaces and
+       discovering important features with Gaussian radial basis functions neural
+       networks", Neural Networks 176, 106335.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from kernelkit import GaussianRBFClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = GaussianRBFClassifier(random_state=0).fit(X[:400], y[:400])
+    >>> model.score(X[400:], y[400:]) > 0.95
+    True
+    >>> model.transform(X[400:], 2).shape
+    (169, 2)
+    """
+
     _parameter_constraints = {
         **PARAMETERS,
         "selection": check.one_of("average", "bic", "holdout", "cv"),
@@ -345,7 +507,9 @@ class GaussianRBFClassifier(
 
     def _give_the_shares(self, data: Prepared, rows: Rows) -> None:
         """Predict the shares of the classes: no feature varies."""
-        warn("No feature varies.")
+        warn(
+            "X is constant in column after column: all rows get the shares of the classes."
+        )
         self.structure_ = str(self._structure(0))
         self.n_iter_, self.loss_curve_, self.validation_scores_ = 0, [], []
         shares = np.average(rows.Y, axis=0, weights=rows.weights)
@@ -363,23 +527,59 @@ class GaussianRBFClassifier(
         self._keep(data, networks)
         self.structures_ = {net.name: float(net.share) for net in networks}
         coef = np.concatenate([net.share * net.coef for net in networks])
-        intercept = sum(net.share * net.intercept for net in networks)
+        intercept: Any = sum(net.share * net.intercept for net in networks)
         is_flat = len(self.classes_) == 2
         self.dual_coef_: Array = coef[:, 0] if is_flat else coef
         self.intercept_: Any = float(intercept[0]) if is_flat else intercept
 
     def decision_function(self, X: Any) -> Array:
+        """Evaluate the logits of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Query rows.
+
+        Returns
+        -------
+        logits : ndarray of shape (n_queries,) or (n_queries, n_classes)
+            Of two classes, that of the second; otherwise of sum 0 over the classes.
+        """
         check.is_fitted(self)
         F = self._logits(X)
         return (F[:, 0] if F.shape[1] == 1 else F).astype(self._dtype)
 
     def predict(self, X: Any) -> Array:
+        """Predict the classes of query rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Query rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_queries,)
+            Labels of the most probable classes.
+        """
         check.is_fitted(self)
         F = self._logits(X)
         codes = F[:, 0] > 0.0 if F.shape[1] == 1 else F.argmax(axis=1)
         return self.classes_[codes.astype(np.intp)]
 
     def predict_log_proba(self, X: Any) -> Array:
+        """Predict the logarithms of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Query rows.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_queries, n_classes)
+            In the order of `classes_`.
+        """
         check.is_fitted(self)
         F = self._logits(X)
         if F.shape[1] == 1:
@@ -389,9 +589,33 @@ class GaussianRBFClassifier(
         return logs.astype(self._dtype)
 
     def predict_proba(self, X: Any) -> Array:
+        """Predict the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Query rows.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_queries, n_classes)
+            In the order of `classes_`, of sum 1.
+        """
         return np.exp(self.predict_log_proba(X))
 
     def gradient(self, X: Any) -> Array:
+        """Return the gradients of the logits at query rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Query rows.
+
+        Returns
+        -------
+        G : ndarray of shape (n_queries, n_features) or with a last axis of classes
+            Derivatives of `decision_function` by features, in the units of `X`.
+        """
         check.is_fitted(self)
         Z = self._standardised(X).astype(np.float64)
         with _parallel.one_blas_thread:
