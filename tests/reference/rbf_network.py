@@ -93,9 +93,17 @@ def predict(model, X):
 
 
 def bounds(model, X, queries, weights=None):
-    """Return what predictions must not fall below and not exceed: rounding apart."""
+    """Return what predictions must not fall below and not exceed: rounding apart.
+
+    Far away a small distance may be a difference of large numbers.
+    """
     values = predict(model, queries)
-    sizes = [1.0, *(np.abs(net.coef).sum() for net in model._networks)]
-    eps = 1e-5 if model._dtype == np.float32 else 1e-12
-    error = eps * (np.abs(values) + model._outputs.scale.max() * max(sizes))
+    eps = 1e-5 if np.dtype(model._dtype) == np.float32 else 1e-12
+    with np.errstate(over="ignore"):
+        Z = np.abs((np.asarray(queries, dtype=float) - model.mean_) / model.scale_)
+    error = eps * (np.abs(values) + model._outputs.scale.max())
+    for net in model._networks:
+        far = Z.clip(max=1e100) @ np.abs(np.atleast_2d(net.U)).max(axis=0)
+        size = model._outputs.scale.max() * np.abs(net.coef).sum()
+        error = error + size * np.minimum(eps * (1.0 + far) ** 2, 1.0)
     return values - error, values + error
