@@ -156,6 +156,7 @@ class PrecisionDisplay:
             drawn = GaussianRBFClassifier
         check.is_drawn_by(cls, estimator, drawn)
         check.choice("kind", kind, _KINDS)
+        check.choice("subspace", subspace, ("agop", "precision"))
         eigenvalues, eigenvectors = estimator.active_subspace(subspace)
         rows = values = None
         if X is not None:

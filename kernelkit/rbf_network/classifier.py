@@ -408,13 +408,10 @@ class GaussianRBFClassifier(
             run,
             watches=self.early_stopping,
         )
-        costs = [
-            fitting.bic(first.loss, first.structure, rows.total) for first, _ in fits
-        ]
-        best = int(np.argmin(costs))
-        self.bic_ = costs[best]
+        costs = [fitting.bic(f.loss, f.structure, rows.total) for f, _ in fits]
+        self.bic_ = min(costs)
         if not is_auto or self.selection != "average":
-            return [(1.0, *fits[best])]
+            return [(1.0, *fits[0])]
         shares = fitting.shares(np.array(costs), rows.total)
         return [(shares[k], *fits[k]) for k in np.argsort(-shares) if shares[k] > 0.0]
 
@@ -449,6 +446,9 @@ class GaussianRBFClassifier(
             firsts = fitting.learn_all(
                 numbers, candidates, first_plan, rng=rng, run=run, held=held_numbers
             )
+        if self.selection == "bic":
+            costs = [fitting.bic(f.loss, f.structure, rows.total) for f in firsts]
+            firsts = [firsts[int(np.argmin(costs))]]
         tasks = [(logistic.train, (rows, first, plan, held)) for first in firsts]
         return list(zip(firsts, run(tasks), strict=True))
 
@@ -507,9 +507,7 @@ class GaussianRBFClassifier(
 
     def _give_the_shares(self, data: Prepared, rows: Rows) -> None:
         """Predict the shares of the classes: no feature varies."""
-        warn(
-            "X is constant in column after column: all rows get the shares of the classes."
-        )
+        warn("X is constant in column after column: the classes get their shares.")
         self.structure_ = str(self._structure(0))
         self.n_iter_, self.loss_curve_, self.validation_scores_ = 0, [], []
         shares = np.average(rows.Y, axis=0, weights=rows.weights)

@@ -9,7 +9,6 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kernelkit.density import MultivariateECDF
 from kernelkit.exceptions import MissingDependencyError
 from kernelkit.plotting import PrecisionDisplay
 from kernelkit.rbf_network import GaussianRBFClassifier, GaussianRBFRegressor
@@ -164,7 +163,7 @@ def test_nothing_that_matters(kind):
         ({"kind": "pie"}, "'kind' argument"),
         ({"kind": "projection"}, "pass X"),
         ({"kind": "directions", "n_components": 0}, "n_components"),
-        ({"subspace": "pca"}, "'kind' argument"),
+        ({"subspace": "pca"}, "'subspace' argument"),
         ({"X": X, "y": Y[:3]}, r"shape \(80,\), got \(3,\)"),
     ],
 )
@@ -177,7 +176,7 @@ def test_wrong_arguments_are_named(params, words):
     ("estimator", "words"),
     [
         (make_pipeline(StandardScaler(), GaussianRBFRegressor()), r"pipeline\[-1\]"),
-        (MultivariateECDF(), "Got a MultivariateECDF"),
+        (StandardScaler(), "Got a StandardScaler"),
     ],
 )
 def test_other_estimators_are_refused(estimator, words):
