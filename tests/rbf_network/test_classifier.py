@@ -88,18 +88,20 @@ class TestDefinition:
 
     @each_y
     def test_fit_is_a_minimum(self, y):
-        """Seen red with weights that are not refitted along with the precision.
+        """Seen red with weights that stay, and with those of rows left out of the loss.
 
         No step in any weight lowers the penalised log loss by its definition.
         """
-        fitted = model(10, precision="diag", max_iter=200, tol=1e-9).fit(X, y)
+        weights = RNG.uniform(0.5, 2.0, size=len(X))
+        fitted = model(10, precision="diag", max_iter=200, tol=1e-9)
+        fitted.fit(X, y, sample_weight=weights)
         Z = (X - fitted.mean_) / fitted.scale_
         C = (fitted.centers_ - fitted.mean_) / fitted.scale_
         codes = np.searchsorted(fitted.classes_, y)[:, None]
         Y = codes if fitted.dual_coef_.ndim == 1 else 1.0 * (codes == np.arange(3))
 
         def loss(coef, intercept, U):
-            value = reference.cross_entropy(Z, Y, None, U, C, coef, intercept, 1.0)
+            value = reference.cross_entropy(Z, Y, weights, U, C, coef, intercept, 1.0)
             return value + 0.05 * (U * U).sum()
 
         coef = fitted.dual_coef_.reshape(10, -1)
@@ -272,7 +274,7 @@ class TestEdges:
 
         assert np.isfinite(fitted.predict_log_proba(Q)).all()
         assert fitted.predict_proba(X[[7]])[0, 2] > 0.1
-        assert np.isfinite(fitted.validation_scores_).all()
+        assert min(fitted.validation_scores_, default=0.0) > -5.0
 
     def test_balanced_weights(self):
         """Seen red with factors that are not inverse to the shares."""
@@ -292,7 +294,6 @@ class TestEdges:
 
     @each_y
     def test_weight_is_repetition(self, y):
-        """Seen red with weights left out of the log loss."""
         counts = RNG.integers(0, 4, size=len(X))
         weighted = model().fit(X, y, sample_weight=counts)
 
