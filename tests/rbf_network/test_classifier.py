@@ -445,19 +445,14 @@ class TestSearch:
         assert learned.loss_curve_[-1] < few.loss_curve_[-1]
 
     def test_warm_start(self):
-        """Seen red with a start from scratch."""
-        fitted = model(warm_start=True, max_iter=3, tol=1e-9)
+        """Seen red with a regression that moves the precision away first."""
+        fitted = model(warm_start=True, max_iter=30, tol=1e-9)
         fitted.fit(X, Y)
-        first = fitted.loss_curve_[-1]
+        last = fitted.loss_curve_[-1]
 
-        for _ in range(5):
+        for _ in range(2):
             fitted.fit(X, Y)
-
-        assert fitted.loss_curve_[-1] < first
-        assert (
-            fitted.loss_curve_[-1]
-            < model(max_iter=3, tol=1e-9).fit(X, Y).loss_curve_[-1]
-        )
+            assert fitted.loss_curve_[0] <= last + 1e-4
 
     def test_warning_names_the_parameter(self):
         """Seen red with no warning."""
