@@ -51,7 +51,7 @@ class TestMergedRows:
 
     def test_zeros_have_no_sign(self):
         """Seen red without the sum that drops signs."""
-        rows, _, weights = merge_rows(np.array([[0.0], [-0.0]]), np.zeros((2, 1)), None)
+        rows, _, weights = merge_rows(np.array([[-0.0], [0.0]]), np.zeros((2, 1)), None)
 
         assert weights.tolist() == [2.0]
         assert not np.signbit(rows).any()
@@ -116,7 +116,6 @@ def test_kmeans_finds_clusters():
 
 
 def test_many_rows_are_sampled(monkeypatch):
-    """Seen red with all rows used."""
     monkeypatch.setattr("kernelkit.rbf_network.centers._SAMPLED_ROWS", 15)
 
     C = choose("kmeans++", np.sort(X, axis=0), None, 15)

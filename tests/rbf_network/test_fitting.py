@@ -59,7 +59,7 @@ class TestStarts:
         assert values[0] >= values[1] >= values[2]
 
     def test_gradients_find_the_subspace(self):
-        """Seen red with the eigenvectors of the rows."""
+        """Seen red with the directions of the rows."""
         rng = np.random.default_rng(0)
         X = rng.normal(size=(300, 10))
         y = np.sin(2.0 * X[:, :1]) + X[:, :1]
@@ -71,7 +71,7 @@ class TestStarts:
         assert values[0] > 5.0 * values[1]
 
     def test_scale_of_a_start(self):
-        """Seen red with the distance instead of its square."""
+        """Seen red with the square of the distance."""
         rows, C = problem()
 
         U = fitting.scaled(np.full(6, 1e3), rows, C)
@@ -110,7 +110,7 @@ class TestStages:
 
     @quiet
     def test_early_stopping_keeps_the_best(self):
-        """Seen red with the last iterate kept."""
+        """Seen red with no rows held out."""
         fitted = model(
             precision="full", early_stopping=True, n_iter_no_change=4, tol=0.0
         ).fit(X[:80], Y[:80])
@@ -151,7 +151,7 @@ class TestSolvers:
 
     @pytest.mark.parametrize("name", ["evidence", "ridge"])
     def test_adam_comes_near(self, name, monkeypatch):
-        """Seen red with gradients of wrong sign."""
+        """Seen red with steps of wrong sign."""
         monkeypatch.setattr(fitting, "_BATCH", 100)
         monkeypatch.setattr(fitting, "_BATCH_PER_CENTER", 1)
         rows, C = problem(600)
@@ -187,14 +187,12 @@ class TestSolvers:
         assert fitted.score(Q, TRUTH) > 0.7
 
     def test_blocks_change_nothing_but_rounding(self):
-        """Seen red with the last block only."""
         whole = model(max_iter=8, tol=1e-2).fit(X, Y).predict(Q)
         parts = model(max_iter=8, tol=1e-2, batch_rows=33).fit(X, Y).predict(Q)
 
         np.testing.assert_allclose(parts, whole, rtol=1e-6)
 
     def test_a_failed_value_is_stepped_back_from(self):
-        """Seen red with NaN as a value."""
         rows, C = problem()
         shape = structure("diag", 6)
         target = fitting.Target(rows, shape, C, Plan(), 0.1, 0.0)
@@ -355,7 +353,7 @@ class TestCallbacks:
     """Callbacks of scikit-learn."""
 
     def test_every_iteration_is_reported(self):
-        """Seen red with iterations of one search only."""
+        """Seen red with no iteration reported."""
         counting = Counting()
         fitted = model(precision="auto", tol=1e-3, n_jobs=2)
 
@@ -373,7 +371,6 @@ class TestCallbacks:
         assert fitted.n_iter_ == 3
 
     def test_a_callback_may_raise(self):
-        """Seen red without a teardown."""
         counting = Counting()
         counting.on_fit_task_begin = lambda estimator, context: 1 / 0
 

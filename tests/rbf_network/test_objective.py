@@ -53,7 +53,7 @@ class TestValues:
     @each_way
     @pytest.mark.parametrize("name", ["evidence", "ridge"])
     def test_regression(self, name, profile, weights, block_rows):
-        """Seen red with the drift of the means left out, for small blocks."""
+        """Seen red without the product of the drifts."""
         rows = Rows(X, Y, weights, profile=profile, block_rows=block_rows)
         U = STRUCTURES["rank 2"][0].factor(STRUCTURES["rank 2"][1])
 
@@ -77,6 +77,16 @@ class TestValues:
 
         expected = reference.cross_entropy(X, classes, weights, *arguments, profile)
         assert got == pytest.approx(expected, rel=1e-10)
+
+    @each_way
+    def test_means(self, weights, block_rows):
+        """Seen red with the drift from the first estimate left out."""
+        U = STRUCTURES["diag"][1]
+        normal = Rows(X, Y, weights, block_rows=block_rows).normal(U, C)
+
+        phi = reference.basis(X, U, C)
+        np.testing.assert_allclose(normal.means, np.average(phi, 0, weights))
+        np.testing.assert_allclose(normal.target_means, np.average(Y, 0, weights))
 
     def test_profiles(self):
         """Seen red with a wrong constant in "matern52"."""
@@ -163,10 +173,7 @@ class TestLimits:
 
     def test_targets_without_noise(self):
         """Seen red without a floor of the noise."""
-        targets = objective.basis(X, np.ones(D), C, "gaussian")[:, :1]
-        rows = Rows(X, targets - targets.mean(), None)
-
-        found = objective.evidence(rows, np.ones(D), C, np.log(1e-9))
+        found = objective.evidence(Rows(X, np.zeros((N, 1))), np.ones(D), C, 0.0)
 
         assert np.isfinite(found.value)
         assert np.isfinite(found.U).all()
@@ -180,7 +187,7 @@ class TestLimits:
         assert np.isfinite(solution.coef).all()
 
     def test_overflow_has_no_solution(self):
-        """Seen red with an error of LAPACK instead."""
+        """Seen red with a factor whose last entry is not looked at."""
         normal = Rows(X, Y).normal(np.ones(D), C)
 
         normal.gram[:] = np.nan
@@ -226,7 +233,6 @@ def test_blocks_do_not_matter():
 
 
 def test_float32_is_near():
-    """Seen red with sums in float32."""
     U = STRUCTURES["diag"][1]
     single = Rows(X.astype(np.float32), Y.astype(np.float32))
 
@@ -239,7 +245,6 @@ def test_float32_is_near():
 
 @each_profile
 def test_memory_is_five_matrices(profile):
-    """Seen red with three more copies of the basis functions."""
     rows = Rows(np.repeat(X, 100, axis=0), np.repeat(Y, 100, axis=0), profile=profile)
     many = RNG.normal(size=(100, D))
 

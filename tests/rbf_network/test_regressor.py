@@ -63,7 +63,6 @@ class TestDefinition:
         np.testing.assert_allclose(got, expected, rtol=1e-9)
 
     def test_several_targets(self):
-        """Seen red with targets that do not share their centres."""
         Y2 = np.column_stack([Y, X[:, 5] * 3.0, np.full(len(Y), 4.0)])
 
         fitted = model().fit(X, Y2)
@@ -112,7 +111,6 @@ class TestDefinition:
         np.testing.assert_allclose(G[:, :, 1], -2.0 * G[:, :, 0], atol=1e-9)
 
     def test_active_subspace_is_of_gradients(self):
-        """Seen red with the subspace of the last start, not of the fit."""
         fitted = model(precision="full").fit(X, Y)
         values, vectors = fitted.active_subspace()
 
@@ -155,7 +153,6 @@ class TestSubspace:
     """Directions, importances and projections."""
 
     def test_importances_of_friedman(self):
-        """Seen red with importances of the precision of wrong columns."""
         for importance in ("agop", "precision", "precision_diag"):
             fitted = model(importance=importance).fit(X, Y)
 
@@ -273,10 +270,7 @@ class TestEdges:
         assert np.isfinite(fitted.predict(Q)).all()
 
     def test_column_given_twice(self):
-        """Seen red with a column left out.
-
-        Each twin has half of the gradient, so together they have half of its square.
-        """
+        """Each twin has half of the gradient, so together they have half of its square."""
         rows, y = make_friedman1(300, n_features=6, noise=0.5, random_state=0)
         once = model(100).fit(rows, y).feature_importances_
         twice = model(100).fit(np.column_stack([rows, rows[:, 3]]), y)
@@ -287,7 +281,7 @@ class TestEdges:
         np.testing.assert_allclose(ratios[0], 4.0 * ratios[1], rtol=0.3)
 
     def test_weight_is_repetition(self):
-        """Seen red with weights left out of the log-determinant's gradient."""
+        """Seen red with rows that are not merged."""
         counts = RNG.integers(0, 4, size=len(X))
         weighted = model().fit(X, Y, sample_weight=counts)
 
@@ -304,7 +298,6 @@ class TestEdges:
         np.testing.assert_array_equal(shuffled.predict(Q), model().fit(X, Y).predict(Q))
 
     def test_no_weight_is_no_row(self):
-        """Seen red with such rows among the centres."""
         weights = np.r_[np.zeros(20), np.ones(80)]
 
         got = model().fit(X, Y, sample_weight=weights).predict(Q)
@@ -313,7 +306,6 @@ class TestEdges:
 
     @pytest.mark.parametrize(("scale", "offset"), [(1e-8, 0.0), (1e8, 0.0), (1.0, 1e6)])
     def test_unit_of_a_column(self, scale, offset):
-        """Seen red with distances of rows that are not centred."""
         moved, queries = X.copy(), Q.copy()
         for rows in (moved, queries):
             rows[:, 2] = rows[:, 2] * scale + offset
@@ -324,7 +316,6 @@ class TestEdges:
         np.testing.assert_allclose(got, expected, rtol=1e-6)
 
     def test_unit_of_the_targets(self):
-        """Seen red with targets that are not standardised."""
         got = model().fit(X, -1e3 * Y + 50.0).predict(Q)
 
         expected = -1e3 * model().fit(X, Y).predict(Q) + 50.0
@@ -350,7 +341,6 @@ class TestEdges:
 
     @pytest.mark.parametrize("precision", ["auto", "low_rank", "iso"])
     def test_more_features_than_rows(self, precision):
-        """Seen red with a square matrix of the features."""
         wide = RNG.normal(size=(30, 2000))
         y = wide[:, 0] + 0.1 * RNG.normal(size=30)
 
@@ -372,7 +362,6 @@ class TestEdges:
         )
 
     def test_float32(self):
-        """Seen red with float64 predictions."""
         fitted = model().fit(X.astype(np.float32), Y)
 
         got = fitted.predict(Q.astype(np.float32))
@@ -386,7 +375,6 @@ class TestEdges:
         )
 
     def test_far_queries(self):
-        """Seen red with distances that overflow."""
         fitted = model().fit(X, Y)
 
         for far in (1e6, 1e200, 1e307):
@@ -402,7 +390,6 @@ class TestEdges:
             np.testing.assert_allclose(got / scale, expected, rtol=1e-6)
 
     def test_wrong_centers(self):
-        """Seen red with an error of NumPy instead."""
         with pytest.raises(ValueError, match=r"The 'centers' parameter .+ \(3, 2\)"):
             model(centers=np.ones((3, 2))).fit(X, Y)
         with pytest.raises(ValueError, match="NaN"):
@@ -414,7 +401,6 @@ class TestState:
 
     @each_kind
     def test_same_seed_same_bits(self, precision):
-        """Seen red with an unseeded draw of centres."""
         fitted = model(precision=precision).fit(X, Y)
         expected = fitted.predict(Q)
 
@@ -426,7 +412,6 @@ class TestState:
         np.testing.assert_array_equal(fitted.fit(X, Y).predict(Q), expected)
 
     def test_threads_do_not_matter(self):
-        """Seen red with streams drawn inside of tasks."""
         params = {"precision": "auto", "n_restarts": 2, "max_iter": 5, "tol": 1.0}
 
         one, two = (model(n_jobs=n, **params).fit(X, Y) for n in (1, 2))
@@ -444,7 +429,7 @@ class TestState:
         np.testing.assert_array_equal(fitted.predict(Q), expected)
 
     def test_warning_names_the_parameter(self):
-        """Seen red with no warning, and with one for every fit."""
+        """Seen red with no warning."""
         with pytest.warns(ConvergenceWarning, match="max_iter=2"):
             model(max_iter=2, tol=0.0).fit(X, Y)
 
@@ -462,7 +447,6 @@ class TestAccuracy:
 
     @pytest.mark.parametrize("precision", ["low_rank", "full"])
     def test_ridge_function(self, precision):
-        """Seen red with an isotropic start."""
         rows, y, direction = ridge_function(1300, 10, seed=0)
         fitted = GaussianRBFRegressor(precision=precision, random_state=0)
         fitted.fit(rows[:300], y[:300])

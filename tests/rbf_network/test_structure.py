@@ -90,7 +90,7 @@ def test_every_start_is_a_factor(shape):
 
 
 def test_wide_precision_is_never_square():
-    """Seen red with an isotropic start that is a matrix."""
+    """Seen red with an isotropic start cut from a square matrix."""
     wide = structure("low_rank", 100_000, 2)
 
     for U in (wide.isotropic(), wide.random(RNG)):

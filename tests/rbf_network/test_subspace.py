@@ -65,7 +65,7 @@ def test_few_gradients_stay_as_they_are():
 
 
 def test_spectrum():
-    """Seen red with ascending eigenvalues, and with signs left to chance."""
+    """Seen red with signs left to chance."""
     root = RNG.normal(size=(6, 4))
 
     values, vectors = subspace.spectrum(root)
