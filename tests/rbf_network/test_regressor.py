@@ -270,7 +270,7 @@ class TestEdges:
         assert np.isfinite(fitted.predict(Q)).all()
 
     def test_column_given_twice(self):
-        """Each twin has half of the gradient, so together they have half of its square."""
+        """Each twin has half of the gradient, so both have half of its square."""
         rows, y = make_friedman1(300, n_features=6, noise=0.5, random_state=0)
         once = model(100).fit(rows, y).feature_importances_
         twice = model(100).fit(np.column_stack([rows, rows[:, 3]]), y)
