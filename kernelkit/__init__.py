@@ -16,10 +16,19 @@ if _TYPE_CHECKING:  # what editors and type checkers see
     from kernelkit.density import ecdf as ecdf
     from kernelkit.density import empirical_copula as empirical_copula
     from kernelkit.density import select_bandwidth as select_bandwidth
+    from kernelkit.design import ChebyshevBasis as ChebyshevBasis
+    from kernelkit.design import Design as Design
+    from kernelkit.design import DesignLeastSquares as DesignLeastSquares
+    from kernelkit.design import FourierBasis as FourierBasis
+    from kernelkit.design import HermiteBasis as HermiteBasis
+    from kernelkit.design import LegendreBasis as LegendreBasis
+    from kernelkit.design import OrthonormalBasis as OrthonormalBasis
+    from kernelkit.design import ProjectionDPP as ProjectionDPP
+    from kernelkit.design import sample_design as sample_design
     from kernelkit.nystroem import InkEstimate as InkEstimate
     from kernelkit.nystroem import NystroemRidge as NystroemRidge
-    from kernelkit.nystroem import NystroemRidgeCV as NystroemRidgeCV
     from kernelkit.nystroem import NystroemRidgeClassifier as NystroemRidgeClassifier
+    from kernelkit.nystroem import NystroemRidgeCV as NystroemRidgeCV
     from kernelkit.nystroem import RidgeLeverageNystroem as RidgeLeverageNystroem
     from kernelkit.nystroem import effective_dimension as effective_dimension
     from kernelkit.nystroem import (
@@ -29,8 +38,12 @@ if _TYPE_CHECKING:  # what editors and type checkers see
     from kernelkit.nystroem import rpcholesky as rpcholesky
     from kernelkit.plotting import AlphaPathDisplay as AlphaPathDisplay
     from kernelkit.plotting import DensityDisplay as DensityDisplay
+    from kernelkit.plotting import DesignDisplay as DesignDisplay
     from kernelkit.plotting import ECDFDisplay as ECDFDisplay
     from kernelkit.plotting import LeverageDisplay as LeverageDisplay
+    from kernelkit.plotting import PrecisionDisplay as PrecisionDisplay
+    from kernelkit.rbf_network import GaussianRBFClassifier as GaussianRBFClassifier
+    from kernelkit.rbf_network import GaussianRBFRegressor as GaussianRBFRegressor
 
 _HOME = {
     "MultivariateECDF": "kernelkit.density",
@@ -39,6 +52,15 @@ _HOME = {
     "ecdf": "kernelkit.density",
     "empirical_copula": "kernelkit.density",
     "select_bandwidth": "kernelkit.density",
+    "ChebyshevBasis": "kernelkit.design",
+    "Design": "kernelkit.design",
+    "DesignLeastSquares": "kernelkit.design",
+    "FourierBasis": "kernelkit.design",
+    "HermiteBasis": "kernelkit.design",
+    "LegendreBasis": "kernelkit.design",
+    "OrthonormalBasis": "kernelkit.design",
+    "ProjectionDPP": "kernelkit.design",
+    "sample_design": "kernelkit.design",
     "InkEstimate": "kernelkit.nystroem",
     "NystroemRidge": "kernelkit.nystroem",
     "NystroemRidgeCV": "kernelkit.nystroem",
@@ -50,10 +72,14 @@ _HOME = {
     "rpcholesky": "kernelkit.nystroem",
     "AlphaPathDisplay": "kernelkit.plotting",
     "DensityDisplay": "kernelkit.plotting",
+    "DesignDisplay": "kernelkit.plotting",
     "ECDFDisplay": "kernelkit.plotting",
     "LeverageDisplay": "kernelkit.plotting",
+    "PrecisionDisplay": "kernelkit.plotting",
+    "GaussianRBFClassifier": "kernelkit.rbf_network",
+    "GaussianRBFRegressor": "kernelkit.rbf_network",
 }
-_SUBPACKAGES = ("datasets", "density", "nystroem", "plotting")
+_SUBPACKAGES = ("datasets", "density", "design", "nystroem", "plotting", "rbf_network")
 
 __all__ = ["__version__", *_HOME, *_SUBPACKAGES]
 

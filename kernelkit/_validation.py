@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
@@ -38,6 +39,9 @@ N_JOBS = [
 ORDER = [Options(Integral, {0, 1})]
 POSITIVE = [Interval(Real, 0, None, closed="neither")]
 NON_NEGATIVE = [Interval(Real, 0, None, closed="left")]
+SHARE = [Interval(Real, 0, 1, closed="both")]
+SHARE_BELOW_1 = [Interval(Real, 0, 1, closed="left")]
+FRACTION = [Interval(Real, 0, 1, closed="neither")]
 NUMBER = [Interval(Real, None, None, closed="neither")]
 WHOLE = [Interval(Integral, 1, None, closed="left")]
 BOOLEAN = ["boolean"]
@@ -53,6 +57,7 @@ FLOAT_DTYPE = [Options(type, {np.float32, np.float64}), StrOptions(_FLOATS), Non
 
 _SPARSE_KERNELS = ("linear", "poly", "polynomial", "rbf", "sigmoid", "cosine")
 
+_HEAVIEST = 1e60  # weight that has powers
 _SARGAN_TERMS = 6  # beyond this, powers of far differences lose digits
 
 
@@ -112,6 +117,44 @@ def bandwidth_numbers(owner: str, value: Any, n_features: int) -> Array:
             f"or {n_features} of them, one per feature. Got {value!r} instead."
         )
     return np.full(n_features, numbers)
+
+
+def positive_numbers(
+    estimator: BaseEstimator, parameter: str, sizes: Sequence[int] | None, words: str
+) -> Array:
+    """Check a parameter that is one or several finite numbers > 0.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose parameter it is.
+    parameter : str
+        Its name.
+    sizes : sequence of int or None
+        How many numbers there may be; None means 1 or more.
+    words : str
+        What it must be, in the refusal.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError with the words of scikit-learn.
+    """
+    value = getattr(estimator, parameter)
+    try:
+        numbers = np.array(value, dtype=np.float64, ndmin=1)
+    except (ValueError, TypeError):
+        numbers = np.empty(0)
+    is_right = numbers.ndim == 1 and numbers.size and (numbers > 0.0).all()
+    if not (is_right and np.isfinite(numbers).all()) or (
+        sizes is not None and numbers.size not in sizes
+    ):
+        name = type(estimator).__name__
+        raise InvalidParameterError(
+            f"The {parameter!r} parameter of {name} must be {words}. "
+            f"Got {value!r} instead."
+        )
+    return numbers
 
 
 def sargan(owner: str, value: Any) -> str | tuple[float, ...]:
@@ -238,7 +281,7 @@ def targets(estimator: BaseEstimator, y: Any) -> Array:
         y = y.astype(np.float64, order="C")
     if np.isnan(y).any():  # None among objects
         raise ValueError("Input y contains NaN: drop these rows.")
-    scale = np.abs(y).max()
+    scale = _size(y)
     if scale > np.finfo(np.float64).max / 4:
         raise ValueError(
             f"y holds numbers up to {scale:.3g}, whose differences overflow: divide y "
@@ -258,7 +301,10 @@ def labels(estimator: BaseEstimator, y: Any) -> tuple[Array, Array]:
         The place of each row's label among the classes.
     """
     if y is None:
-        raise ValueError(f"{type(estimator).__name__} requires y to be passed.")
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
+        )
     _refuse_foreign(y)
     if sparse.issparse(y):
         raise TypeError("Sparse data was passed for y: use y.toarray().")
@@ -267,6 +313,20 @@ def labels(estimator: BaseEstimator, y: Any) -> tuple[Array, Array]:
     check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     return classes, codes
+
+
+def takes_new_rows(kernel: Any) -> None:
+    """Raise ValueError if a kernel cannot compare rows to come with earlier ones."""
+    if isinstance(kernel, str) and kernel == "precomputed":
+        raise ValueError(
+            "partial_fit compares rows with those of earlier batches, which "
+            "kernel='precomputed' cannot: use fit, or another kernel."
+        )
+
+
+def some_rows(X: Any, rows: Array) -> Any:
+    """Take rows of an array, a list or a data frame, which stays one."""
+    return _safe_indexing(X, rows)
 
 
 def takes_sparse(kernel: Any) -> bool:
@@ -324,7 +384,7 @@ def kernel_rows(
             )
         return X.copy() if reset else X
     values = X.data if sparse.issparse(X) else X
-    scale = float(np.abs(values).max(initial=0.0))
+    scale = _size(values)
     if scale > np.sqrt(np.finfo(X.dtype).max / X.shape[1]) / 4:
         raise ValueError(
             f"X holds numbers up to {scale:.3g}, whose squares overflow {X.dtype}: "
@@ -356,12 +416,28 @@ def is_drawn_by(display: type, estimator: BaseEstimator, kind: type) -> None:
 
 def sample_weight(sample_weight: Any, X: Array) -> Array | None:
     """Check row weights; None if all rows weigh the same."""
-    weights_ = weights(sample_weight, X)
-    return None if weights_ is None or (weights_ == weights_[0]).all() else weights_
+    weights = _weights(sample_weight, X)
+    return None if weights is None or (weights == weights[0]).all() else weights
 
 
 def weights(sample_weight: Any, X: Any) -> Array | None:
-    """Check row weights whose scale counts; None if there are none."""
+    """Check row weights whose scale counts; None if there are none.
+
+    Raises
+    ------
+    ValueError
+        Also if one exceeds 1e60, as their powers would overflow.
+    """
+    weights = _weights(sample_weight, X)
+    if weights is not None and weights.max() > _HEAVIEST:
+        raise ValueError(
+            f"sample_weight goes up to {weights.max():.3g}, whose powers overflow: "
+            "rescale the weights, and the penalty or ridge with them."
+        )
+    return weights
+
+
+def _weights(sample_weight: Any, X: Any) -> Array | None:
     if sample_weight is None:
         return None
     weights = _check_sample_weight(
@@ -468,7 +544,7 @@ def _numbers(
         else:
             X = np.ascontiguousarray(X, dtype=dtype)
     values = X.data if sparse.issparse(X) else X
-    scale = np.abs(values).max(initial=0.0)
+    scale = _size(values)
     if scale > np.finfo(values.dtype).max / 4:
         raise ValueError(
             f"X holds numbers up to {scale:.3g}, whose differences overflow: rescale "
@@ -502,6 +578,11 @@ def _ordered(estimator: BaseEstimator, X: Any, **options: Any) -> Array:
             "could tie: convert X to float64 or to one integer dtype yourself."
         )
     return X
+
+
+def _size(values: Array) -> float:
+    """Return the largest absolute value, without a copy."""
+    return max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
 
 
 def _is_rounded(given: Any, X: Array) -> bool:

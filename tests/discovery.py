@@ -8,6 +8,7 @@ from importlib import import_module
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import has_fit_parameter
 
 import kernelkit
 
@@ -45,22 +46,43 @@ ESTIMATORS = sorted(
 )
 
 
+WEIGHTED = [E for E in ESTIMATORS if has_fit_parameter(E, "sample_weight")]
+
+
 def query_methods(Estimator):
     """Name the methods that take query rows and return one result per row."""
     return [method for method in QUERY_METHODS if hasattr(Estimator, method)]
 
 
 def new(Estimator, **params):
-    """Build an estimator whose fits repeat themselves."""
+    """Build an estimator whose fits repeat themselves, and that takes any queries."""
     estimator = Estimator(**params)
     if "random_state" in estimator.get_params():
         estimator.set_params(random_state=0)
+    if "clip" in estimator.get_params():
+        estimator.set_params(clip=True)
     return estimator
+
+
+def fit(estimator, X, weights=None):
+    """Fit an estimator to rows and, if it takes any, to weights."""
+    if weights is None or not has_fit_parameter(estimator, "sample_weight"):
+        return estimator.fit(X, labels(X))
+    return estimator.fit(X, labels(X), sample_weight=weights)
 
 
 def sums_kernels(Estimator):
     """Tell whether an estimator sums kernels over rows, which takes its time."""
     return "bandwidth" in new(Estimator).get_params()
+
+
+def few_rows(Estimator, X):
+    """Take as many rows as an estimator learns from in a moment."""
+    if Estimator.__name__ == "InkEstimate":  # compares each row with all before it
+        return X[:200]
+    if "kernel_params" in new(Estimator).get_params():
+        return X[:6_000]
+    return X[:4_000] if sums_kernels(Estimator) else X
 
 
 def quick(Estimator, **params):

@@ -21,6 +21,7 @@ import scipy
 import sklearn
 from discovery import (
     ESTIMATORS,
+    WEIGHTED,
     assert_same_bits,
     labels,
     new,
@@ -41,6 +42,7 @@ NEEDS_SCIPY = pytest.mark.skipif(
     NumpyVersion(scipy.__version__) < "1.14.0",
     reason="scikit-learn dispatches to other libraries from SciPy 1.14 on",
 )
+pytestmark = pytest.mark.filterwarnings("ignore:The features have rank:UserWarning")
 each_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
 
 
@@ -199,7 +201,7 @@ VALUES = {
     "largest": (np.finfo(float).max * np.sign(GOOD), "rescale"),
     "tiny": (1e-160 * GOOD, "rescale"),
     "smallest": (5e-324 * GOOD, "rescale"),
-    "negative zero": (np.where(GOOD > 0, 0.0, -0.0), None),
+    "negative zero": (np.where(GOOD > 0, 0.0, -0.0), "features are zero"),
     "small spread far away": (1e8 + 1e-4 * GOOD, None),
     "one row": (GOOD[:1], "minimum of 2|bandwidth|one class"),
     "two equal rows": (GOOD[[0, 0]], "bandwidth"),
@@ -260,7 +262,7 @@ def test_method_refuses(Estimator, method, row, record_property):
 
 
 @pytest.mark.parametrize("row", REFUSED_WEIGHTS)
-@each_estimator
+@pytest.mark.parametrize("Estimator", WEIGHTED)
 def test_fit_refuses_weights(Estimator, row, record_property):
     """Seen red without the check for negative, masked or too large weights."""
     record_property("campaign", f"bad input to {Estimator.__name__}")

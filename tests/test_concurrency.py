@@ -12,11 +12,11 @@ import pytest
 from discovery import (
     ESTIMATORS,
     assert_same_bits,
+    few_rows,
     labels,
     new,
     outputs,
     quick,
-    sums_kernels,
 )
 from workers import fit_and_ask, fit_to_memmap, threads_used
 
@@ -29,8 +29,9 @@ QUERIES = RNG.normal(size=(10_000, 3)).round(2)
 
 def problem(Estimator):
     """Take rows, weights and queries enough for several tasks."""
-    part = slice(4_000 if sums_kernels(Estimator) else None)
-    return X[part], WEIGHTS[part], QUERIES[part]
+    rows = few_rows(Estimator, X)
+    n = len(rows)
+    return rows, WEIGHTS[:n], QUERIES[:n]
 
 
 each_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
@@ -67,7 +68,8 @@ def test_no_thread_is_refused(Estimator):
 @each_estimator
 def test_threads_share_a_model(Estimator):
     """Seen red with a work array kept on the model."""
-    model = new(Estimator).fit(X[:500], Y[:500])
+    rows = few_rows(Estimator, X[:500])
+    model = new(Estimator).fit(rows, labels(rows))
     blocks = np.split(QUERIES, 200)
     expected = [outputs(model, block) for block in blocks]
 
@@ -81,7 +83,7 @@ def test_threads_share_a_model(Estimator):
 @each_estimator
 def test_threads_fit_at_once(Estimator):
     """Seen red with a work array kept by the module."""
-    blocks = np.split(X, 40)
+    blocks = [few_rows(Estimator, block) for block in np.split(X, 40)]
     expected = [fit_and_ask(new(Estimator), block, QUERIES[:100]) for block in blocks]
 
     with ThreadPoolExecutor(8) as pool:

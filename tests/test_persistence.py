@@ -5,6 +5,7 @@ but for those that are there.
 """
 
 import pickle
+import zipfile
 from pathlib import Path
 
 import cloudpickle
@@ -12,7 +13,7 @@ import joblib
 import numpy as np
 import pytest
 import skops.io
-from discovery import ESTIMATORS, assert_same_bits, labels, new, outputs
+from discovery import ESTIMATORS, assert_same_bits, fit, new, outputs
 from sklearn.base import clone
 
 import kernelkit
@@ -53,7 +54,7 @@ WAYS = {
 
 
 def fitted(estimator):
-    return estimator.fit(X, labels(X), sample_weight=WEIGHTS)
+    return fit(estimator, X, WEIGHTS)
 
 
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
@@ -94,5 +95,7 @@ if __name__ == "__main__":
             model = fitted(new(Estimator))
             answers = outputs(model, QUERIES)
             skops.io.dump(
-                {"model": model, "queries": QUERIES, "outputs": answers}, file
+                {"model": model, "queries": QUERIES, "outputs": answers},
+                file,
+                compression=zipfile.ZIP_DEFLATED,
             )

@@ -21,7 +21,7 @@ SNAPSHOT = Path(__file__).with_name("public_api.txt")
 MODULES = [
     import_module(f"kernelkit.{module.name}")
     for module in pkgutil.iter_modules(kernelkit.__path__)
-    if not module.name.startswith("_") and module.name != "cli"
+    if not module.name.startswith("_") and module.name not in ("cli", "linalg")
 ]
 PILLARS = [
     module

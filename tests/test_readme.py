@@ -68,7 +68,12 @@ PEERS = {
         "_ecdf_mv": "statsmodels.distributions.tools",
         "KDEMultivariate": "statsmodels.nonparametric.kernel_density",
     },
-    "scikit-learn": {"KernelDensity": "sklearn.neighbors"},
+    "scikit-learn": {
+        "KernelDensity": "sklearn.neighbors",
+        "KernelRidge": "sklearn.kernel_ridge",
+        "LinearRegression": "sklearn.linear_model",
+        "Nystroem": "sklearn.kernel_approximation",
+    },
     "KDEpy": {"FFTKDE": "KDEpy"},
     "pandas": {"Series": "pandas"},
 }

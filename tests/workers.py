@@ -4,14 +4,14 @@ import contextlib
 import threading
 
 import numpy as np
-from discovery import labels, outputs
+from discovery import fit, outputs
 
 from kernelkit import _parallel
 
 
 def fit_and_ask(estimator, X, queries, weights=None):
     """Fit an estimator and ask it everything about the queries."""
-    return outputs(estimator.fit(X, labels(X), sample_weight=weights), queries)
+    return outputs(fit(estimator, X, weights), queries)
 
 
 def fit_to_memmap(estimator, X):

@@ -3,8 +3,8 @@ A whole path of penalties in one pass
 =====================================
 
 :class:`kernelkit.NystroemRidgeCV` sums over the rows once and solves for every penalty.
-Its generalised cross-validation is the cost of one fit, and chooses about as well as five
-folds.
+Its generalised cross-validation is the cost of one fit, and chooses about as well as
+five folds.
 """
 
 import matplotlib.pyplot as plt

@@ -2,9 +2,9 @@
 Rare rows that a uniform sample misses
 ======================================
 
-Five dense clusters hold 19 of 20 rows, the rest is anywhere. Uniformly drawn centres crowd
-in the clusters; those that :class:`kernelkit.NystroemRidge` draws by leverage scores go
-where rows stand alone as well, and as many of them predict better there.
+Five dense clusters hold 19 of 20 rows, the rest is anywhere. Uniformly drawn centres
+crowd in the clusters; those that :class:`kernelkit.NystroemRidge` draws by leverage
+scores go where rows stand alone as well, and as many of them predict better there.
 """
 
 import matplotlib.pyplot as plt

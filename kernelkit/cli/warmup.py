@@ -146,7 +146,31 @@ def _solve_kernels() -> None:
             NystroemRidge(kernel=kernel).fit(X, y).predict(X)
 
 
+def _solve_designs() -> None:
+    """Evaluate every basis, draw by both algorithms and reduce both ways."""
+    import numpy as np
+
+    from kernelkit.design import (
+        ChebyshevBasis,
+        DesignLeastSquares,
+        FourierBasis,
+        HermiteBasis,
+        LegendreBasis,
+        sample_design,
+    )
+
+    X = np.random.default_rng(0).random((60, 2))
+    for Basis in (ChebyshevBasis, FourierBasis, HermiteBasis, LegendreBasis):
+        features = Basis(3).fit_transform(X)
+        sample_design(Basis(3).fit(X), 30, delta=None, random_state=0)
+    HermiteBasis(3).fit(X).directions(1e200 * X)
+    for method in ("a_optimal", "d_optimal"):
+        sample_design(features, 40, reduce_to=1.5, reduce_method=method, random_state=0)
+    DesignLeastSquares(LegendreBasis(2), random_state=0).fit(X, X[:, 0]).predict(X)
+
+
 PROBLEMS: dict[str, Callable[[], None]] = {
+    "DesignLeastSquares": _solve_designs,
     "MultivariateECDF": _solve_ecdf,
     "NystroemRidge": _solve_kernels,
     "ProductKernelDensity": _solve_density,

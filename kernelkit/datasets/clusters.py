@@ -58,8 +58,8 @@ def make_clusters(
     y : ndarray of shape (n_samples,)
         Target with noise.
     target : callable
-        f: takes rows of shape (n_queries, n_features), returns values of shape
-        (n_queries,).
+        The function f: takes rows of shape (n_queries, n_features), returns values of
+        shape (n_queries,).
 
     Examples
     --------

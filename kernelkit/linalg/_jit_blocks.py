@@ -10,14 +10,13 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from kernelkit._jit import jit
 
 CONTRACT = {"contract"}  # a * b + c is rounded once; NaN and infinity stay
 
 
-def exp_constants(dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def exp_constants(dtype: Any) -> Any:
     """List the numbers by which `_exp_row` computes in a precision.
 
     - 1 / log 2.

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from sklearn.gaussian_process.kernels import Kernel, WhiteKernel
 from sklearn.metrics import pairwise
 
 from kernelkit import _parallel
+from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.linalg import _jit_blocks as loops
 from kernelkit.linalg import user_function
@@ -91,6 +92,13 @@ class PairKernel:
     def is_precomputed(self) -> bool:
         """Whether a row holds its kernel values with all training rows."""
         return self.name == "precomputed"
+
+    def differs_from(self, other: "PairKernel") -> str | None:
+        """Name a parameter in which kernels differ; None if they are the same."""
+        for field in fields(self):
+            if not _are_same(getattr(self, field.name), getattr(other, field.name)):
+                return field.name
+        return None
 
     def centers(self, X: Rows, ids: Array) -> Centers:
         """Prepare the rows X, whose numbers are `ids`, for `block`."""
@@ -300,8 +308,32 @@ def _named(name: str, parameters: dict[str, Any], n_features: int) -> PairKernel
             f"{', '.join(unknown)} instead."
         )
     numbers = {"gamma": 1.0 if name == "chi2" else 1.0 / max(n_features, 1)}
-    numbers |= {name: float(value) for name, value in parameters.items()}
+    for key, value in parameters.items():
+        if value is None:
+            continue
+        allowed = check.KERNEL_PARAMETERS[key][0]
+        if not allowed.is_satisfied_by(value):
+            raise ValueError(
+                f"The {key!r} parameter of kernel={name!r} must be {allowed}. Got "
+                f"{value!r} instead."
+            )
+        numbers[key] = float(value)
     return PairKernel(name, **numbers)
+
+
+def _are_same(first: Any, second: Any) -> bool:
+    """Compare parameters of kernels, which may be or hold arrays."""
+    if isinstance(first, partial) and isinstance(second, partial):
+        return _are_same(first.func, second.func) and _are_same(
+            first.keywords, second.keywords
+        )
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(
+            _are_same(value, second[key]) for key, value in first.items()
+        )
+    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+        return np.array_equal(first, second)
+    return bool(np.all(first == second))
 
 
 # Each of these fills a block of a kernel, with floating-point errors ignored.

@@ -89,6 +89,11 @@ def choose_centers(
         return ChosenCenters(rows[chosen], proba)
     share = 1.0
     n_rows = _n_selection_samples(selection_samples, n_centers)
+    if n_rows is not None and n_rows < n_centers:
+        raise ValueError(
+            f"selection_samples={n_rows} rows cannot hold n_components={n_centers} "
+            "centres: raise it, or lower n_components."
+        )
     if n_rows is not None and n_rows < len(rows):
         share = n_rows / len(rows)
         rows = np.sort(rng.choice(rows, n_rows, replace=False))
@@ -104,6 +109,25 @@ def choose_centers(
     with _parallel.one_blas_thread, _parallel.threads(n_jobs) as run:
         chosen, proba = leverage_sample(kernel, X, w, n_centers, ridge, rng, run=run)
     return ChosenCenters(rows[chosen], share * proba)
+
+
+def given_rows(kernel: PairKernel, centers: Any, X: Any) -> Any:
+    """Check centres that are given themselves: rows like those of X."""
+    try:
+        rows = check.kernel_rows(
+            BaseEstimator(), centers, reset=True, kernel=kernel.name, dtype=X.dtype
+        )
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            "centers must be a rule, row numbers or a matrix of one row or more, each "
+            f"of {X.shape[1]} finite numbers that are no NaN. Got {centers!r} instead."
+        ) from error
+    if rows.shape[1] != X.shape[1]:
+        raise ValueError(
+            f"centers have {rows.shape[1]} features, and X has {X.shape[1]}: they must "
+            "be rows like those of X."
+        )
+    return rows
 
 
 def rpcholesky(

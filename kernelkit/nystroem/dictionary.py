@@ -19,10 +19,12 @@ import numpy as np
 from scipy import linalg, sparse
 
 from kernelkit import _parallel
+from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.linalg import Centers, PairKernel
 
 _RAISE = 1.3  # least factor by which a ridge grows to keep a budget
+_FULL = 0.9  # share of a budget that is enough
 _AUTO_RIDGE = 1e-3  # of the mean eigenvalue
 _TILE = 256  # rows whose residuals are one task
 _PANELS = 4  # of a triangular matrix, so that few of its zeros are multiplied
@@ -71,13 +73,15 @@ class Draws:
             (getattr(self, field.name), getattr(other, field.name))
             for field in fields(self)
         )
-        return type(self)(*map(_stack, pairs))
+        return type(self)(*map(stack, pairs))
 
 
-def _stack(parts: Sequence[Any]) -> Any:
+def stack(parts: Sequence[Any]) -> Any:
+    """Put rows below each other, as dense or sparse as the first ones."""
     if sparse.issparse(parts[0]):
-        return sparse.vstack(parts, format="csr")
-    return np.concatenate(parts)
+        return sparse.vstack([sparse.csr_array(part) for part in parts], format="csr")
+    dense = (part.toarray() if sparse.issparse(part) else part for part in parts)
+    return np.concatenate(list(dense))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +111,16 @@ class Dictionary:
         return len(self.atoms)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be computed again."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Leave out what can be computed again, and half of the symmetric matrix."""
+        state = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**state, "K": self.K[np.tril_indices(len(self))]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        m = len(state["atoms"])
+        K = np.empty((m, m))
+        K[np.tril_indices(m)] = state["K"]
+        K.T[np.tril_indices(m)] = state["K"]
+        self.__dict__.update(state, K=K)
 
     @cached_property
     def centers(self) -> Centers:
@@ -118,9 +130,12 @@ class Dictionary:
     @cached_property
     def _factors(self) -> tuple[Array, Array]:
         """Return the inverse of the Cholesky factor L, and ridge * diag(inverse)."""
-        root = self._root
-        A = root[:, None] * self.K * root
-        ridge = self.ridge
+        A, ridge = self._weighted, self.ridge
+        if not (np.isfinite(A).all() and np.isfinite(ridge)):
+            raise ValueError(
+                "The kernel values or the weights are so large that sums of them "
+                "overflow: rescale the features, the kernel or the weights."
+            )
         while True:
             # Rounding, or a kernel that is indefinite, may need more than the ridge.
             H = A.copy()
@@ -135,6 +150,23 @@ class Dictionary:
     @property
     def _root(self) -> Array:
         return np.sqrt(self.atoms.weights / self.atoms.inclusion)
+
+    @property
+    def _weighted(self) -> Array:
+        root = self._root
+        with np.errstate(over="ignore", invalid="ignore"):
+            return root[:, None] * self.K * root
+
+    @property
+    def automatic_ridge(self) -> float:
+        """A thousandth of the mean eigenvalue of A, each weighted by itself."""
+        A = self._weighted
+        size = np.abs(A).max()
+        if not 0.0 < size < np.inf:
+            return _AUTO_RIDGE
+        A /= size  # so that squares neither overflow nor vanish
+        mean = np.vdot(A, A) / max(np.trace(A), 1.0)
+        return float(max(_AUTO_RIDGE * mean * size, _TINY))
 
     @cached_property
     def whitener(self) -> Array:
@@ -182,8 +214,7 @@ class Dictionary:
         largest share by which ``Phi S S' Phi' + ridge I`` falls anywhere, for features
         Phi of the atoms, among `n_samples` tosses.
         """
-        root = self._root
-        values, V = linalg.eigh(root[:, None] * self.K * root, check_finite=False)
+        values, V = linalg.eigh(self._weighted, check_finite=False)
         values = np.maximum(values, 0.0)
         features = V * np.sqrt(values / (values + self.ridge))
         spread = np.sqrt(1.0 - self.atoms.inclusion)
@@ -202,6 +233,7 @@ class Dictionary:
     def append(self, new: Draws) -> Self:
         """Add atoms; of the kernel matrix only the new rows are evaluated."""
         atoms, m = self.atoms.join(new), len(self)
+        check.memory(4 * 8 * len(atoms) ** 2, "allow fewer components")
         centers = self.kernel.centers(atoms.rows, atoms.ids)
         wide = new.rows.astype(np.float64, copy=False)
         K = np.empty((len(atoms), len(atoms)))
@@ -378,14 +410,8 @@ def _add_block(sketch: Sketch, new: Draws, run: _parallel.Run) -> Sketch:
         return sketch
     dictionary = sketch.dictionary.append(new)
     if not dictionary.ridge:
-        dictionary = replace(dictionary, ridge=_auto_ridge(dictionary))
+        dictionary = replace(dictionary, ridge=dictionary.automatic_ridge)
     return _thin(replace(sketch, dictionary=dictionary))
-
-
-def _auto_ridge(dictionary: Dictionary) -> float:
-    K = dictionary.K
-    trace = np.trace(K)
-    return float(_AUTO_RIDGE * np.vdot(K, K) / trace) if trace > 0.0 else _AUTO_RIDGE
 
 
 def _rated(sketch: Sketch, draws: Draws, run: _parallel.Run) -> Draws:
@@ -401,28 +427,36 @@ def _rated(sketch: Sketch, draws: Draws, run: _parallel.Run) -> Draws:
 
 
 def _thin(sketch: Sketch) -> Sketch:
-    """Lower the probabilities of the atoms to what their scores are now."""
-    while True:
-        dictionary = sketch.dictionary
-        atoms, scores = dictionary.atoms, dictionary.scores
-        inclusion = np.minimum(atoms.inclusion, sketch.oversampling * scores)
-        kept = atoms.uniforms <= inclusion
-        if not kept.any():  # the last atom stays
-            last = scores.argmax()
-            kept[last], inclusion[last] = True, atoms.uniforms[last]
-        atoms = replace(atoms, inclusion=inclusion)
-        sketch = _set_aside(sketch, atoms, ~kept)
-        excess = kept.sum() > sketch.max_atoms
-        ridge = dictionary.ridge
-        if excess:
-            # Scores fall more slowly than the ridge grows: a jump that leaves enough
-            # atoms even if they fell as fast.
-            enough = np.partition(atoms.ranks[kept], sketch.max_atoms)
-            ridge *= max(_RAISE, 1.0 / max(enough[sketch.max_atoms], 0.01))
-        dictionary = replace(dictionary, atoms=atoms, ridge=ridge).take(kept)
-        sketch = replace(sketch, dictionary=dictionary)
-        if not excess:
-            return sketch
+    """Lower the probabilities of the atoms, and raise the ridge if they are too many.
+
+    It is raised by factors that square as long as too many are left, and are halved in
+    their logarithm once one leaves too few.
+    """
+    sketch = _lower(sketch, 1.0)
+    factor, is_bounded = _RAISE, False
+    while len(sketch.dictionary) > sketch.max_atoms:
+        raised = _lower(sketch, factor)
+        if factor > _RAISE and len(raised.dictionary) < _FULL * sketch.max_atoms:
+            is_bounded = True
+        else:
+            sketch = raised
+        factor = max(_RAISE, factor**0.5) if is_bounded else factor**2
+    return sketch
+
+
+def _lower(sketch: Sketch, factor: float) -> Sketch:
+    """Multiply the ridge and lower the probabilities to what the scores are then."""
+    dictionary = replace(sketch.dictionary, ridge=factor * sketch.dictionary.ridge)
+    atoms, scores = dictionary.atoms, dictionary.scores
+    inclusion = np.minimum(atoms.inclusion, sketch.oversampling * scores)
+    kept = atoms.uniforms <= inclusion
+    if not kept.any():  # the last atom stays
+        last = scores.argmax()
+        kept[last], inclusion[last] = True, atoms.uniforms[last]
+    atoms = replace(atoms, inclusion=inclusion)
+    sketch = _set_aside(sketch, atoms, ~kept)
+    dictionary = replace(dictionary, atoms=atoms).take(kept)
+    return replace(sketch, dictionary=dictionary)
 
 
 def _set_aside(sketch: Sketch, draws: Draws, lost: Array) -> Sketch:

@@ -150,7 +150,7 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         "kernel": check.KERNEL,
         **check.KERNEL_PARAMETERS,
         "ridge": check.POSITIVE,
-        "epsilon": check.POSITIVE,
+        "epsilon": check.FRACTION,
         "n_copies": check.WHOLE,
         "random_state": check.RANDOM_STATE,
     }
@@ -195,7 +195,6 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         -------
         self : InkEstimate
         """
-        check.fraction("epsilon", self.epsilon)
         X, weights = self._check(X, sample_weight, reset=True)
         self._kernel = as_kernel(
             self.kernel,
@@ -205,7 +204,7 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             kernel_params=self.kernel_params,
             n_features=X.shape[1],
         )
-        self._rng = check.rng(self.random_state)
+        self._seed = int(check.rng(self.random_state).integers(2**63))
         none, nothing = np.empty(0, dtype=np.int64), np.empty(0)
         self._past = _Past(X[:0], none, nothing)
         self._sketch = _Sketch(none, nothing, none, nothing, np.empty((0, 0)), 0.0)
@@ -234,11 +233,7 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ValueError
             If `kernel` is "precomputed": it takes all rows at once.
         """
-        if isinstance(self.kernel, str) and self.kernel == "precomputed":
-            raise ValueError(
-                "partial_fit needs rows, and kernel='precomputed' has the kernel "
-                "values of all of them at once: use fit."
-            )
+        check.takes_new_rows(self.kernel)
         if not hasattr(self, "_sketch"):
             return self.fit(X, sample_weight=sample_weight)
         X, weights = self._check(X, sample_weight, reset=False)
@@ -307,7 +302,8 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         sketch = self._sketch
         with _parallel.one_blas_thread:
             for new in range(start, len(past.ids)):
-                sketch = self._step(sketch, past.column(self._kernel, new))
+                rng = np.random.default_rng([self._seed, new])
+                sketch = self._step(sketch, past.column(self._kernel, new), rng)
         self._past, self._sketch = past, sketch
         self.n_samples_seen_ += len(X)
         self.component_indices_ = past.ids[sketch.atoms]
@@ -332,7 +328,9 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _scale(self, sketch: "_Sketch") -> Array:
         return np.sqrt(sketch.copies / (self.n_copies * sketch.inclusion))
 
-    def _step(self, sketch: "_Sketch", column: Array) -> "_Sketch":
+    def _step(
+        self, sketch: "_Sketch", column: Array, rng: np.random.Generator
+    ) -> "_Sketch":
         """Read the column of a new row, whose last entry is on the diagonal."""
         past, own = column[:-1], max(column[-1], 0.0)
         a = (2.0 - self.epsilon) / (1.0 - self.epsilon)
@@ -363,7 +361,7 @@ class InkEstimate(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         np.divide(scores, dimension, out=now, where=scores > 0.0)
         now = np.minimum(now, before)
         copies = np.append(sketch.copies, self.n_copies)
-        copies = self._rng.binomial(copies, now / before)
+        copies = rng.binomial(copies, now / before)
         live = copies > 0
         columns = np.vstack([V, np.append(past[sketch.atoms], own)])
         return _Sketch(

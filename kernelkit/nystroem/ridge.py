@@ -7,14 +7,13 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_consistent_length
 
 from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._warnings import warn
 from kernelkit.linalg import Centers, PairKernel, as_kernel, product
-from kernelkit.nystroem.centers import RULES, choose_centers
+from kernelkit.nystroem.centers import RULES, choose_centers, given_rows
 from kernelkit.nystroem.solvers import (
     SolveResult,
     Span,
@@ -29,6 +28,7 @@ from kernelkit.nystroem.statistics import (
     sum_rows,
     tile_rows,
 )
+from kernelkit.nystroem.steps import power_above
 from kernelkit.nystroem.stream import feed, forget, solved
 
 Array = npt.NDArray[Any]
@@ -70,8 +70,9 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         or by randomly pivoted Cholesky. Or the centres themselves, of shape
         (m, n_features), or the row numbers of them, whole numbers of shape (m,).
     selection_samples : int, "auto" or None, default="auto"
-        Number of random rows that "rls" and "rpcholesky" choose from. "auto" stands for
-        the larger of 4000 and 10 per centre, None for all rows.
+        Number of random rows that "rls" and "rpcholesky" choose from, not less than
+        `n_components`. "auto" stands for the larger of 4000 and 10 per centre, None for
+        all rows.
     solver : {"auto", "direct", "cg"}, default="auto"
         "direct" sums an m x m matrix over the rows and factors it. "cg" passes over the
         rows again in each iteration of preconditioned conjugate gradients and is for
@@ -86,10 +87,12 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     dictionary : {"warmup", "adaptive"}, default="warmup"
         How `partial_fit` gets its centres: "warmup" chooses them among the first
         `warmup_samples` rows, from which `fit` on the same centres differs by rounding;
-        "adaptive" lets them change as rows come, for streams that drift.
+        "adaptive" lets them change as rows come, for streams that drift, and needs
+        ``centers="rls"``. It changes them while they are fewer than `n_components` and
+        where `novelty_` exceeds 2.
     warmup_samples : int or "auto", default="auto"
         Rows that `partial_fit` waits for; "auto" stands for the larger of 2000 and 8
-        per centre.
+        per centre. "warmup" needs one for each centre.
     dtype : {"float32", "float64"} or None, default=None
         Precision of kernel values; sums and solutions have float64. None keeps that of
         float32 rows.
@@ -157,9 +160,11 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     others, as in small clusters and rare regions, and are as good where none is.
 
     The direct solver works in an orthonormal basis of the span of the centres; those
-    that add less than 1e-10 of the largest k(x, x) to it, or 1e-6 in float32, are left
-    out. If the penalty is too small for sums of kernel values in float64, sums over the
-    basis take their place, in up to three times the time.
+    that add less than 1e-10 of their own k(x, x) to it, or 1e-6 in float32, are left
+    out. Where rounding of sums of kernel values in float64 would come near to the
+    penalty, sums over the basis follow and take their place, in some four times the
+    time. `partial_fit`, which sees rows once, decides by how near to dependent the
+    centres are; with "adaptive" it always sums over the basis.
 
     References
     ----------
@@ -333,10 +338,10 @@ class Problem:
     kernel : PairKernel
     X : ndarray or csr_array of shape (n_samples, n_features)
     y : ndarray of shape (n_samples, n_outputs)
-        ``(targets - base) / unit``, at most 2 in size.
+        ``targets / unit - base``, at most 2 in size.
     weights : ndarray of shape (n_samples,) or None
     base, unit : ndarray of shape (n_outputs,)
-        The weighted mean with an intercept, otherwise 0, and a power of 2.
+        The weighted mean with an intercept, otherwise 0; and a power of 2.
     centers : Centers
     counts : ndarray of shape (m,)
         How much weight of rows each centre stands for.
@@ -381,7 +386,7 @@ class Problem:
     def sums(self, *, over_basis: bool = False) -> NormalEquations:
         """Sum over the rows what `whiten` needs.
 
-        If that turns out to lack digits, sums over the basis take longer and have them.
+        Where these lack digits, sums over the basis take longer and have them.
         """
         if self.basis_rows is not None:
             return sum_rows(self.basis_rows, self.y, self.weights)
@@ -394,6 +399,10 @@ class Problem:
             basis=self.span.basis() if over_basis else None,
             n_jobs=self.n_jobs,
         )
+
+    def lacks_digits(self, sums: NormalEquations, alpha: float) -> bool:
+        """Tell whether `alpha` is too small for `sums`."""
+        return self.basis_rows is None and self.span.lacks_digits(sums, alpha)
 
     def whiten(
         self, sums: NormalEquations, *, over_basis: bool = False
@@ -408,7 +417,7 @@ class Problem:
         return white.centered() if self.fit_intercept else white
 
     def intercept(self, white: NormalEquations, beta: Array) -> Array:
-        """Solve for the constant of each output, in the unit of `y`."""
+        """Solve for the constant of each output, as a distance from `base`."""
         if not self.fit_intercept:
             return np.zeros(beta.shape[1])
         return (white.targets - white.columns @ beta) / white.weight
@@ -502,16 +511,16 @@ def pose(
             "kernel or other parameters of it."
         )
     y_2d = y.reshape(len(y), -1)
+    unit = power_above(y_2d)
+    y_2d = y_2d / unit
     base = np.zeros(y_2d.shape[1])
     if estimator.fit_intercept:
         base = np.average(y_2d, axis=0, weights=weights)
-        y_2d = y_2d - base
-    _, exponent = np.frexp(np.abs(y_2d).max(axis=0))
-    unit = np.ldexp(1.0, exponent)
+        y_2d -= base
     return Problem(
         kernel,
         X,
-        y_2d / unit,
+        y_2d,
         weights,
         base,
         unit,
@@ -528,7 +537,7 @@ def pose(
 def keep(estimator: Any, problem: Problem, white: NormalEquations, beta: Array) -> None:
     """Store the solution of a problem in an estimator."""
     coef = problem.span.coef(beta) * problem.unit
-    intercept = problem.base + problem.unit * problem.intercept(white, beta)
+    intercept = problem.unit * (problem.base + problem.intercept(white, beta))
     if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
         raise ValueError(
             "The kernel values or the weights are so large that sums of them overflow: "
@@ -559,18 +568,8 @@ def evaluate(estimator: Any, X: Any) -> Array:
 def penalties(estimator: Any, y: Array) -> Array:
     """Check alpha: a number, or one for each output."""
     n_outputs = 1 if y.ndim == 1 else y.shape[1]
-    try:
-        alpha = np.array(estimator.alpha, dtype=np.float64, ndmin=1)
-    except (ValueError, TypeError):
-        alpha = np.empty(0)
-    is_right = alpha.ndim == 1 and alpha.size in (1, n_outputs) and alpha.size
-    if not (is_right and (alpha > 0.0).all() and np.isfinite(alpha).all()):
-        raise InvalidParameterError(
-            f"The 'alpha' parameter of {type(estimator).__name__} must be a finite "
-            f"number > 0 or {n_outputs} of them, one per output. "
-            f"Got {estimator.alpha!r} instead."
-        )
-    return alpha
+    words = f"a finite number > 0 or {n_outputs} of them, one per output"
+    return check.positive_numbers(estimator, "alpha", (1, n_outputs), words)
 
 
 def tags(estimator: Any, tags: Any) -> Any:
@@ -609,7 +608,8 @@ def _find_centers(
         return kernel.centers(X[ids], ids), chosen.inclusion_proba
     if np.ndim(rule) == 1:
         ids = np.asarray(rule)
-        if ids.dtype.kind not in "iu" or not np.isin(ids, np.arange(X.shape[0])).all():
+        is_whole = ids.size > 0 and ids.dtype.kind in "iu"
+        if not (is_whole and np.isin(ids, np.arange(X.shape[0])).all()):
             raise ValueError(
                 "centers of one dimension are row numbers: whole numbers from 0 to "
                 f"{X.shape[0] - 1}. Got {rule!r} instead."
@@ -620,14 +620,7 @@ def _find_centers(
             "With a precomputed kernel, centers must be a rule or row numbers. Got "
             f"shape {np.shape(rule)} instead."
         )
-    rows = check.kernel_rows(
-        BaseEstimator(), rule, reset=True, kernel=kernel.name, dtype=X.dtype
-    )
-    if rows.shape[1] != X.shape[1]:
-        raise ValueError(
-            f"centers have {rows.shape[1]} features, and X has {X.shape[1]}: they must "
-            "be rows like those of X."
-        )
+    rows = given_rows(kernel, rule, X)
     return kernel.centers(rows, np.full(rows.shape[0], -1)), None
 
 
@@ -640,7 +633,7 @@ def _has_all_rows(centers: Centers, n: int, weights: Array | None) -> bool:
 
 def _counts(centers: Centers, proba: Array | None, weights: Array) -> Array:
     if proba is None:
-        return np.full(len(centers), weights.sum() / len(centers))
+        return np.full(len(centers), weights.sum() / max(len(centers), 1))
     return weights[centers.ids] / proba
 
 
@@ -648,12 +641,12 @@ def _solve_direct(
     problem: Problem, alpha: Array
 ) -> tuple[NormalEquations, SolveResult]:
     """Sum over the rows and solve the equations; return both."""
-    white = problem.whiten(problem.sums())
-    result = solve_direct(problem.centered(white), alpha)
-    if not result.has_converged:
-        white = problem.sums(over_basis=True)
-        result = solve_direct(problem.centered(white), alpha)
-    return white, result
+    sums = problem.sums()
+    over_basis = problem.lacks_digits(sums, float(alpha.min()))
+    if over_basis:
+        sums = problem.sums(over_basis=True)
+    white = problem.whiten(sums, over_basis=over_basis)
+    return white, solve_direct(problem.centered(white), alpha)
 
 
 def _approximate_gram(problem: Problem) -> Array:

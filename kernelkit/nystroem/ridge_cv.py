@@ -7,7 +7,6 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
-from sklearn.utils._param_validation import InvalidParameterError
 
 from kernelkit import _parallel
 from kernelkit import _validation as check
@@ -80,7 +79,7 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         The penalties, ascending and each once.
     scores_ : ndarray of shape (n_alphas,)
         Score of each, greater is better: minus the GCV, or the mean over the folds.
-        With several outputs, the GCV is the mean over them.
+        With several outputs, the GCV is the mean over them. NaN is never the best.
     effective_dimension_ : ndarray of shape (n_alphas,)
         Degrees of freedom of the fit with each, without the intercept.
     components_, component_indices_, dual_coef_, intercept_, kernel_
@@ -187,14 +186,17 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
             Targets, finite numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             Nonnegative row weights, not all zero; None weighs every row 1. They count
-            as repetitions: for the GCV their sum is the number of rows.
+            as repetitions: for the GCV their sum is the number of rows. Where they mean
+            something else, give `scoring`.
 
         Returns
         -------
         self : NystroemRidgeCV
         """
         y = check.targets(self, y)
-        alphas = self._check_alphas()
+        alphas = np.unique(
+            check.positive_numbers(self, "alphas", None, "a list of finite numbers > 0")
+        )
         problem = pose(self, X, y, sample_weight, alpha=float(alphas[0]))
         with _parallel.one_blas_thread:
             if self.scoring is None:
@@ -203,7 +205,12 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 scores = -_gcv(problem, path, alphas)
             else:
                 white, path, scores = self._cross_validate(problem, y, alphas)
-        best = int(np.argmax(scores))
+        if np.isnan(scores).all():
+            raise ValueError(
+                "The score of every alpha is NaN: look at scoring, and whether each "
+                "fold of cv has rows enough for it."
+            )
+        best = int(np.nanargmax(scores))
         if self.scoring is None:
             with np.errstate(over="ignore"):
                 scores = scores * problem.unit.max() ** 2
@@ -231,19 +238,6 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         return evaluate(self, X)
 
-    def _check_alphas(self) -> Array:
-        try:
-            alphas = np.asarray(self.alphas, dtype=np.float64)
-        except (ValueError, TypeError):
-            alphas = np.empty(0)
-        is_right = alphas.ndim == 1 and alphas.size
-        if not (is_right and (alphas > 0.0).all() and np.isfinite(alphas).all()):
-            raise InvalidParameterError(
-                f"The 'alphas' parameter of {type(self).__name__} must be a list of "
-                f"finite numbers > 0. Got {self.alphas!r} instead."
-            )
-        return np.unique(alphas)
-
     def _cross_validate(
         self, problem: Problem, y: Array, alphas: Array
     ) -> tuple[NormalEquations, AlphaPath, Array]:
@@ -260,6 +254,10 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
             left_out = problem.take(test)
             options = {}
             if left_out.weights is not None:
+                if not left_out.weights.any():
+                    raise ValueError(
+                        "A fold leaves no row with weight to score: change cv."
+                    )
                 options["sample_weight"] = left_out.weights
             predictions = _predict(left_out, white, path, alphas)
             scores[i] = [
@@ -289,6 +287,7 @@ def _paths(
     is_in = np.zeros((len(trainings), len(problem.y)), dtype=bool)
     for i, training in enumerate(trainings):
         is_in[i, training] = True
+    n_sets = len(trainings)
     patterns, part_of = np.unique(is_in, axis=1, return_inverse=True)
     part_of = part_of.ravel()
     for again in (False, True):
@@ -299,14 +298,14 @@ def _paths(
             sums = part.sums(over_basis=again)
             for i in np.flatnonzero(pattern).tolist():
                 totals[i] = totals[i] + sums if i in totals else sums
-        solved = []
-        for i in range(len(trainings)):
-            if i not in totals or not totals[i].weight > 0.0:
-                raise ValueError("A fold leaves no row with weight to fit: change cv.")
-            white = problem.whiten(totals.pop(i), over_basis=again)
-            solved.append((white, alpha_path(problem.centered(white))))
-        if all(path.noise <= least_alpha for _, path in solved):
+        if any(i not in totals or not totals[i].weight > 0.0 for i in range(n_sets)):
+            raise ValueError("A fold leaves no row with weight to fit: change cv.")
+        if not any(problem.lacks_digits(s, least_alpha) for s in totals.values()):
             break
+    solved = []
+    for i in range(n_sets):
+        white = problem.whiten(totals.pop(i), over_basis=again)
+        solved.append((white, alpha_path(problem.centered(white))))
     return solved
 
 
@@ -347,5 +346,6 @@ def _predict(
         )
     values = values.reshape(len(problem.y), len(alphas), -1).transpose(1, 0, 2)
     intercepts = [problem.intercept(white, beta) for beta in betas]
-    values = problem.base + problem.unit * (values + np.array(intercepts)[:, None])
+    values = values + (problem.base + np.array(intercepts))[:, None]
+    values = problem.unit * values
     return values[:, :, 0] if problem.is_flat else values

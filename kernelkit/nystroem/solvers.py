@@ -13,7 +13,10 @@ from kernelkit.nystroem.statistics import NormalEquations
 Array = npt.NDArray[Any]
 
 _LEAST_PIVOT = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-6}
-_INDEFINITE = 1e-8  # of the largest k(x, x): rounding leaves less
+_INDEFINITE = 1e-8  # of k(x, x): rounding leaves less
+_SAFE_PIVOT = 1e-6  # of k(x, x): down to it, sums over many rows have digits to spare
+_ROUNDING = 100.0 * float(np.finfo(np.float64).eps)  # of sums; more does harm
+_ALIKE = 0.01  # ratio of norms down to which no order loses digits
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,20 @@ class Span:
         """Number r of functions in the basis."""
         return self.factor.shape[1]
 
+    @property
+    def values(self) -> Array:
+        """Values (m, r) of the basis at the centres."""
+        values = np.empty_like(self.factor)
+        values[self.order] = self.factor
+        return values
+
+    @property
+    def is_far_from_dependent(self) -> bool:
+        """Whether each centre is far from what those before it span."""
+        own = np.square(self.factor[: self.rank]).sum(axis=1)
+        shares = np.square(self.factor.diagonal()) / own
+        return self.rank == len(self.order) and bool((shares > _SAFE_PIVOT).all())
+
     def whiten(self, normal: NormalEquations) -> NormalEquations:
         """Turn sums over kernel values to the centres to ones over the basis."""
         if not self.rank:
@@ -55,6 +72,14 @@ class Span:
         )
         right = self.project(np.column_stack([normal.cross, normal.columns]))
         return replace(normal, gram=gram, cross=right[:, :-1], columns=right[:, -1])
+
+    def lacks_digits(self, normal: NormalEquations, alpha: float) -> bool:
+        """Tell whether the rounding of sums, which `whiten` magnifies, nears alpha."""
+        if not self.rank:
+            return False
+        squares = normal.gram.diagonal()[self.order[: self.rank]]
+        magnified = float((squares / np.square(self.factor.diagonal())).max())
+        return bool(_ROUNDING * magnified > alpha)
 
     def project(self, sums: Array) -> Array:
         """Turn sums (m, k) over kernel values to ones (r, k) over the basis."""
@@ -83,8 +108,9 @@ def find_span(
 ) -> Span:
     """Factor the kernel matrix of the centres.
 
-    A centre is left out once the others leave less of it than 1e-10 of the largest
-    k(x, x), or 1e-6 in float32: sums over many rows say little of the rest.
+    A centre is left out once the others leave less than 1e-10 of its own k(x, x), or
+    1e-6 in float32: sums over many rows say little of the rest. Of those that stay, the
+    largest come first: a small one after a large one loses no digits to it.
 
     Parameters
     ----------
@@ -100,17 +126,28 @@ def find_span(
     least = _LEAST_PIVOT[np.dtype(dtype)]
     if is_all:
         least = min(least, len(K) * float(np.finfo(dtype).eps))
-    top = float(K.diagonal().max(initial=0.0))
+    diagonal = K.diagonal()
+    top = float(diagonal.max(initial=0.0))
     if not top > 0.0:
         return Span(np.arange(len(K)), np.zeros((len(K), 0)), not K.any())
-    factor, pivots, rank, _ = lapack.dpstrf(K.T, tol=least * top, lower=1)
-    order, factor = pivots.astype(np.int64) - 1, factor[:, : int(rank)]
-    for j in range(1, factor.shape[1]):
-        factor[:j, j] = 0.0  # of K, which LAPACK left there
-    rest, below = order[rank:], factor[rank:]
-    remains = K[np.ix_(rest, rest)] - below @ below.T
-    tolerance = max(_INDEFINITE, 10.0 * least) * top
-    return Span(order, factor, not (np.abs(remains) > tolerance).any())
+    sizes = np.sqrt(np.where(diagonal > 0.0, diagonal, top))
+    scaled = K / sizes[:, None] / sizes
+    factor, pivots, rank, _ = lapack.dpstrf(scaled.T, tol=least, lower=1)
+    order = pivots.astype(np.int64) - 1
+    kept, rest = order[:rank], order[rank:]
+    below = factor[rank:, :rank]
+    remains = np.abs(scaled[np.ix_(rest, rest)] - below @ below.T)
+    is_definite = not (remains > max(_INDEFINITE, 10.0 * least)).any()
+    if sizes[kept].min() > _ALIKE * sizes[kept].max():
+        factor = sizes[order, None] * np.tril(factor[:, :rank])
+        return Span(order, factor, is_definite)
+    K_kept = K[np.ix_(kept, kept)]
+    factor, pivots, rank, _ = lapack.dpstrf(K_kept.T, tol=0.0, lower=1)
+    kept = kept[pivots - 1]
+    order = np.concatenate([kept, rest])
+    factor = np.tril(factor[:, :rank])
+    below = blas.dtrsm(1.0, factor[:rank], K[np.ix_(kept[:rank], rest)], lower=1)
+    return Span(order, np.concatenate([factor, below.T]), is_definite)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -57,35 +57,30 @@ class NormalEquations:
 
     def keep(self, kept: Array) -> "NormalEquations":
         """Drop all centres but the `kept` ones (a mask or numbers), exactly."""
-        return NormalEquations(
-            self.gram[np.ix_(kept, kept)],
-            self.cross[kept],
-            self.columns[kept],
-            self.weight,
-            self.targets,
-            self.squares,
+        return replace(
+            self,
+            gram=self.gram[np.ix_(kept, kept)],
+            cross=self.cross[kept],
+            columns=self.columns[kept],
         )
 
-    def extend(self, coef: Array) -> "NormalEquations":
-        r"""Append centres whose past is a combination of that of the old ones.
+    def combine(self, coef: Array) -> "NormalEquations":
+        """Turn sums over h to ones over ``h @ coef``."""
+        gram = coef.T @ self.gram @ coef
+        return replace(
+            self,
+            gram=0.5 * (gram + gram.T),
+            cross=coef.T @ self.cross,
+            columns=coef.T @ self.columns,
+        )
 
-        The kernel values of a row to the new centres are taken for :math:`C'h`, which
-        is as wrong as the old centres fail to span the row or the new centre.
-
-        Parameters
-        ----------
-        coef : ndarray of shape (m, n_new)
-            C, a column for each new centre.
-        """
-        beside = self.gram @ coef
-        corner = coef.T @ beside
-        return NormalEquations(
-            np.block([[self.gram, beside], [beside.T, 0.5 * (corner + corner.T)]]),
-            np.vstack([self.cross, coef.T @ self.cross]),
-            np.concatenate([self.columns, coef.T @ self.columns]),
-            self.weight,
-            self.targets,
-            self.squares,
+    def scaled(self, factor: Array) -> "NormalEquations":
+        """Turn sums with targets y to ones with ``factor * y``, (n_outputs,)."""
+        return replace(
+            self,
+            cross=self.cross * factor,
+            targets=self.targets * factor,
+            squares=self.squares * np.square(factor),
         )
 
     def centered(self) -> "NormalEquations":

@@ -3,6 +3,7 @@
 The first step, the end of the warm-up, chooses centres and sums over its rows exactly.
 Each later one adds the sums over its rows, and with ``dictionary="adaptive"`` lets a
 sketch choose further centres. All values are new ones: no step changes the last one's.
+The caller limits BLAS to one thread.
 """
 
 from collections.abc import Iterable
@@ -10,23 +11,28 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import sparse
-from scipy.linalg import solve_triangular
 
 from kernelkit import _parallel
 from kernelkit._validation import Array
-from kernelkit.linalg import Centers, PairKernel
+from kernelkit.linalg import Centers, PairKernel, row_tiles
 from kernelkit.nystroem.centers import choose_centers
-from kernelkit.nystroem.dictionary import Draws, Sketch, add_rows, complete, start
-from kernelkit.nystroem.solvers import Span, alpha_path, find_span, solve_direct
+from kernelkit.nystroem.dictionary import (
+    Draws,
+    Sketch,
+    add_rows,
+    complete,
+    stack,
+    start,
+)
+from kernelkit.nystroem.solvers import Span, find_span, solve_direct
 from kernelkit.nystroem.statistics import NormalEquations, accumulate
 
 _RIDGE = 3.0  # of the sketch, in units of alpha
 _OVERSAMPLING = 4.0  # of the sketch
 _FEWEST_ROWS, _MOST_ROWS = 256, 4096  # of a step after the warm-up
-_PROBED_ROWS = 256  # of a step, whose residuals tell how new its rows are
-_LEAST_PIVOT = 1e-3  # of centres, down to which sums of kernel values will do
+_PROBED_ROWS = 1024  # of a step, whose residuals tell how new its rows are
 _NOISE = 1000.0  # roundings of k(x, x), below which a residual is none
+_DEVIATIONS = 3.0  # standard errors of a mean residual that may be chance
 _NEW, _DRIFT = 2.0, 3.0  # novelties worth new centres, and a warning if there are none
 
 
@@ -67,11 +73,17 @@ def join(parts: Iterable[Rows]) -> Rows:
     if len(parts) == 1:
         return parts[0]
     return Rows(
-        _stack([part.X for part in parts]),
+        stack([part.X for part in parts]),
         np.concatenate([part.y for part in parts]),
         np.concatenate([part.weights for part in parts]),
         np.concatenate([part.ids for part in parts]),
     )
+
+
+def power_above(y: Array) -> Array:
+    """Return the power of 2 above the sizes of targets (n, n_outputs); 1 above 0."""
+    _, exponent = np.frexp(np.abs(y).max(axis=0))
+    return np.ldexp(1.0, exponent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +130,11 @@ class Settings:
     seed: int
     n_jobs: int | None
 
+    def wide_enough(self, y: Array) -> "Settings":
+        """Raise the unit so that targets are at most 1 in it."""
+        unit = np.maximum(self.unit, power_above(y - self.base))
+        return replace(self, unit=unit)
+
     def scaled(self, y: Array) -> Array:
         """Copy targets into the unit of the sums."""
         return (y - self.base) / self.unit
@@ -139,7 +156,8 @@ class Learned:
     span : Span
         Functions that the centres span.
     basis : ndarray of shape (m, r) or None
-        Basis of the span that sums are over, if those of kernel values lack digits.
+        Basis of the span that sums are over; None if those of kernel values, which
+        take less time, have digits enough. Centres that change need it.
     normal : NormalEquations
         Sums over the rows.
     usual : float
@@ -176,8 +194,7 @@ def begin(settings: Settings, rows: Rows) -> Learned:
     else:
         centers = _choose(settings, rows)
     span, basis = _span(settings, centers), None
-    pivots = span.factor.diagonal()
-    if sketch is None and not (pivots > _LEAST_PIVOT * pivots.max(initial=0.0)).all():
+    if settings.is_adaptive or not span.is_far_from_dependent:
         basis = span.basis()
     return Learned(
         centers,
@@ -197,13 +214,16 @@ def go_on(settings: Settings, learned: Learned, rows: Rows) -> Learned:
     """Take a step: see how new its rows are, change centres for them, sum over them."""
     residuals = _residuals(settings, learned.centers, learned.span, _probe(rows))
     novelty = float(residuals.mean()) / learned.usual
+    # A few rare rows are no drift: leave out what could be their chance.
+    doubt = _DEVIATIONS * float(residuals.std()) / len(residuals) ** 0.5
+    least = novelty - doubt / learned.usual
     if learned.sketch is not None:
         has_room = len(learned.centers) < settings.n_components
-        learned = _adapt(settings, learned, rows, change=novelty > _NEW or has_room)
+        learned = _adapt(settings, learned, rows, change=least > _NEW or has_room)
     return replace(
         include(settings, learned, rows),
         novelty=novelty,
-        has_drifted=learned.has_drifted or novelty > _DRIFT,
+        has_drifted=learned.has_drifted or least > _DRIFT,
     )
 
 
@@ -224,15 +244,11 @@ def solve(settings: Settings, learned: Learned) -> tuple[Array, Array]:
     intercept : ndarray of shape (n_outputs,)
     """
     span, white = learned.span, learned.normal
-    with _parallel.one_blas_thread:
-        if learned.basis is None:
-            white = span.whiten(white)
-        target = white.centered() if settings.fit_intercept else white
-        if learned.n_projected:  # projected sums may be indefinite
-            beta = alpha_path(target).beta(settings.alpha)
-        else:
-            beta = solve_direct(target, settings.alpha).beta
-        coef = span.coef(beta)
+    if learned.basis is None:
+        white = span.whiten(white)
+    target = white.centered() if settings.fit_intercept else white
+    beta = solve_direct(target, settings.alpha).beta
+    coef = span.coef(beta)
     intercept = np.zeros(beta.shape[1])
     if settings.fit_intercept:
         intercept = (white.targets - white.columns @ beta) / white.weight
@@ -257,23 +273,25 @@ def _adapt(
     if not change or not len(new):
         return learned
     kernel, centers = settings.kernel, learned.centers
-    with _parallel.one_blas_thread:
-        features = learned.span.project(kernel.block(new.rows, centers).T)
-        normal = learned.normal.extend(learned.span.coef(features))
+    features = learned.span.project(_values(kernel, new.rows, centers).T)
+    values = np.vstack([learned.span.values, features.T])  # of the old basis
     centers = kernel.centers(
-        _stack([centers.rows, new.rows]), np.concatenate([centers.ids, new.ids])
+        stack([centers.rows, new.rows]), np.concatenate([centers.ids, new.ids])
     )
     excess = len(centers) - settings.n_components
     if excess > 0:
         spare = np.flatnonzero(~np.isin(centers.ids, atoms.ids))
         oldest = spare[np.argsort(centers.ids[spare])][:excess]
         kept = np.setdiff1d(np.arange(len(centers)), oldest)
-        centers, normal = centers.take(kept), normal.keep(kept)
+        centers, values = centers.take(kept), values[kept]
+    span = _span(settings, centers)
+    basis = span.basis()
     return replace(
         learned,
         centers=centers,
-        span=_span(settings, centers),
-        normal=normal,
+        span=span,
+        basis=basis,
+        normal=learned.normal.combine(values.T @ basis),
         n_projected=learned.n_projected + len(new),
     )
 
@@ -309,8 +327,7 @@ def _begin_sketch(settings: Settings, rows: Rows) -> tuple[Sketch, Centers]:
         n_reserve=settings.n_components,
     )
     sketch = _watch(settings, empty, rows, n_before=0)
-    with _parallel.one_blas_thread:
-        centers = complete(sketch, settings.n_components).centers
+    centers = complete(sketch, settings.n_components).centers
     return replace(sketch, reserve=empty.reserve, n_reserve=0), centers
 
 
@@ -327,7 +344,7 @@ def _watch(settings: Settings, sketch: Sketch, rows: Rows, *, n_before: int) -> 
         return replace(draws, ids=ids)
 
     sketch = replace(sketch, n_seen=first)
-    with _parallel.one_blas_thread, _parallel.threads(settings.n_jobs) as run:
+    with _parallel.threads(settings.n_jobs) as run:
         sketch = add_rows(sketch, rows.X, rows.weights, rng, run=run)
     dictionary = sketch.dictionary
     return replace(
@@ -338,15 +355,22 @@ def _watch(settings: Settings, sketch: Sketch, rows: Rows, *, n_before: int) -> 
 
 
 def _span(settings: Settings, centers: Centers) -> Span:
-    with _parallel.one_blas_thread:
-        K_mm = settings.kernel.block(centers.rows, centers)
-        return find_span(K_mm, K_mm.dtype)
+    K_mm = _values(settings.kernel, centers.rows, centers)
+    return find_span(K_mm, centers.rows.dtype)
+
+
+def _values(kernel: PairKernel, X: Any, centers: Centers) -> Array:
+    """Compare some rows with the centres in float64, as spans magnify roundings."""
+    rows = centers.rows.astype(np.float64, copy=False)
+    return kernel.block(
+        X.astype(np.float64, copy=False), kernel.centers(rows, centers.ids)
+    )
 
 
 def _sums(
     settings: Settings, centers: Centers, basis: Array | None, rows: Rows
 ) -> NormalEquations:
-    normal = accumulate(
+    return accumulate(
         settings.kernel,
         rows.X,
         rows.y,
@@ -355,12 +379,6 @@ def _sums(
         basis=basis,
         n_jobs=settings.n_jobs,
     )
-    if not (np.isfinite(normal.gram).all() and np.isfinite(normal.cross).all()):
-        raise ValueError(
-            "The kernel values or the weights are so large that sums of them overflow: "
-            "rescale the features, the kernel or the weights."
-        )
-    return normal
 
 
 def _probe(rows: Rows) -> Rows:
@@ -373,10 +391,9 @@ def _probe(rows: Rows) -> Rows:
 
 def _residuals(settings: Settings, centers: Centers, span: Span, rows: Rows) -> Array:
     """Return of each row ``k(x, x)`` less what the centres span of it, >= 0."""
-    with _parallel.one_blas_thread:
-        features = span.project(settings.kernel.block(rows.X, centers).T)
-        whole = settings.kernel.diag(rows.X, rows.ids)
-        return np.maximum(whole - np.einsum("ij,ij->j", features, features), 0.0)
+    features = span.project(settings.kernel.block(rows.X, centers).T)
+    whole = settings.kernel.diag(rows.X, rows.ids)
+    return np.maximum(whole - np.einsum("ij,ij->j", features, features), 0.0)
 
 
 def _usual_residual(
@@ -387,22 +404,17 @@ def _usual_residual(
     It is at least so large that residuals below are rounding, or that the penalty
     leaves nothing of what they would add to the fit.
     """
-    probed = _probe(rows)
-    residuals = _residuals(settings, centers, span, probed)
+    tiles = (rows.take(part) for part in row_tiles(len(rows), len(centers)))
+    residuals = np.concatenate(
+        [_residuals(settings, centers, span, tile) for tile in tiles]
+    )
     # Without a centre j, the others leave 1 / (K^-1)_jj of it.
-    triangle, own = span.factor[: span.rank], np.zeros(len(centers))
-    inverse = solve_triangular(triangle, np.eye(span.rank), lower=True)
-    own[span.order[: span.rank]] = 1.0 / np.einsum("ij,ij->j", inverse, inverse)
+    inverse = np.square(span.basis()).sum(axis=1)
+    own = np.where(inverse > 0.0, 1.0 / np.where(inverse > 0.0, inverse, 1.0), 0.0)
     own_of = dict(zip(centers.ids.tolist(), own.tolist(), strict=True))
-    for i, number in enumerate(probed.ids.tolist()):
+    for i, number in enumerate(rows.ids.tolist()):
         residuals[i] = own_of.get(number, residuals[i])
-    sizes = settings.kernel.diag(probed.X, probed.ids)
-    rounding = _NOISE * np.finfo(probed.X.dtype).eps * float(np.abs(sizes).mean())
+    sizes = settings.kernel.diag(rows.X, rows.ids)
+    rounding = _NOISE * np.finfo(rows.X.dtype).eps * float(np.abs(sizes).mean())
     harmless = float(settings.alpha.min()) / float(rows.weights.sum())
     return max(float(residuals.mean()), rounding, harmless)
-
-
-def _stack(parts: list[Any]) -> Any:
-    if sparse.issparse(parts[0]):
-        return sparse.vstack(parts, format="csr")
-    return np.concatenate(parts)

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
+from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
-from kernelkit.linalg import PairKernel, as_kernel
+from kernelkit.linalg import as_kernel
+from kernelkit.nystroem.centers import given_rows
 from kernelkit.nystroem.statistics import tile_rows
 from kernelkit.nystroem.steps import (
     Learned,
@@ -27,6 +28,7 @@ from kernelkit.nystroem.steps import (
     go_on,
     include,
     join,
+    power_above,
     solve,
 )
 
@@ -57,6 +59,18 @@ class Stream:
         """Leave out what can be computed again."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    def widened(self, y: Array) -> "Stream":
+        """Raise the unit of targets for those of a batch: a power of 2, so exactly."""
+        settings = self.settings.wide_enough(y)
+        factor = self.settings.unit / settings.unit
+        if (factor == 1.0).all():
+            return self
+        learned = self.learned
+        if learned is not None:
+            learned = replace(learned, normal=learned.normal.scaled(factor))
+        waiting = tuple(replace(rows, y=rows.y * factor) for rows in self.waiting)
+        return replace(self, settings=settings, waiting=waiting, learned=learned)
+
     def add(self, X: Any, y: Array, weights: Array | None) -> "Stream":
         """Add a batch of rows; what is kept of them is copied."""
         n = X.shape[0]
@@ -77,10 +91,11 @@ class Stream:
             end = len(rows) if only_sums else missing
             step = join([*waiting, rows.take(slice(end))])
             rows, waiting = rows.take(slice(end, None)), ()
-            if learned is None:
-                learned = begin(self.settings, step)
-            else:
-                learned = go_on(self.settings, learned, step)
+            with _parallel.one_blas_thread:
+                if learned is None:
+                    learned = begin(self.settings, step)
+                else:
+                    learned = go_on(self.settings, learned, step)
         return Stream(self.settings, waiting, learned, self.n_seen + n)
 
     @cached_property
@@ -91,14 +106,15 @@ class Stream:
         centre.
         """
         settings, learned = self.settings, self.learned
-        if self.waiting:
-            rows = join(self.waiting)
-            if learned is None:
-                learned = begin(settings, rows)
-            else:
-                learned = include(settings, learned, rows)
-        assert learned is not None
-        coef, intercept = solve(settings, learned)
+        with _parallel.one_blas_thread:
+            if self.waiting:
+                rows = join(self.waiting)
+                if learned is None:
+                    learned = begin(settings, rows)
+                else:
+                    learned = include(settings, learned, rows)
+            assert learned is not None
+            coef, intercept = solve(settings, learned)
         return {
             "components_": learned.centers.rows,
             "component_indices_": learned.centers.ids,
@@ -139,11 +155,7 @@ def feed(estimator: Any, X: Any, y: Array, sample_weight: Any, alpha: Array) -> 
         Penalty.
     """
     stream: Stream | None = vars(estimator).get("_stream")
-    if isinstance(estimator.kernel, str) and estimator.kernel == "precomputed":
-        raise ValueError(
-            "partial_fit computes kernel values with rows to come, which "
-            "kernel='precomputed' does not have: use fit, or another kernel."
-        )
+    check.takes_new_rows(estimator.kernel)
     X = check.kernel_rows(
         estimator,
         X,
@@ -170,7 +182,8 @@ def feed(estimator: Any, X: Any, y: Array, sample_weight: Any, alpha: Array) -> 
         )
     settings = replace(settings, alpha=alpha, n_jobs=estimator.n_jobs)
     before = stream.learned
-    stream = replace(stream, settings=settings).add(X, y.reshape(len(y), -1), weights)
+    y = y.reshape(len(y), -1)
+    stream = replace(stream, settings=settings).widened(y).add(X, y, weights)
     learned = stream.learned
     if learned is not None:
         _warn(before, learned, is_adaptive=settings.is_adaptive)
@@ -226,24 +239,33 @@ def _start(
             f"centers='rls', or use dictionary='warmup'. Got centers={centers!r}."
         )
     if not isinstance(centers, str):
-        centers = _given_centers(kernel, centers, X)
+        if np.ndim(centers) == 1:
+            raise ValueError(
+                "centers of one dimension are row numbers, which a stream does not "
+                "have: give partial_fit the centres themselves, or a rule."
+            )
+        centers = given_rows(kernel, centers, X)
     m = estimator.n_components if isinstance(centers, str) else centers.shape[0]
     check.memory(8 * m * (5 * m + tile_rows(m)), "lower n_components")
     warmup_samples = estimator.warmup_samples
     if isinstance(warmup_samples, str):
         warmup_samples = max(_FEWEST_WARMUP_SAMPLES, _WARMUP_SAMPLES_PER_CENTER * m)
+    if isinstance(centers, str) and not is_adaptive and warmup_samples < m:
+        raise ValueError(
+            f"warmup_samples={warmup_samples} rows cannot hold n_components={m} "
+            "centres: raise it, lower n_components, or use dictionary='adaptive'."
+        )
     is_flat, y = y.ndim == 1, y.reshape(len(y), -1)
     base = np.zeros(y.shape[1])
     if estimator.fit_intercept:
         base = np.average(y, axis=0, weights=weights)
-    _, exponent = np.frexp(np.abs(y - base).max(axis=0))
     return Stream(
         Settings(
             kernel,
             alpha,
             bool(estimator.fit_intercept),
             base,
-            np.ldexp(1.0, exponent),
+            power_above(y - base),
             is_flat,
             m,
             centers,
@@ -254,23 +276,6 @@ def _start(
             estimator.n_jobs,
         )
     )
-
-
-def _given_centers(kernel: PairKernel, centers: Any, X: Any) -> Any:
-    if np.ndim(centers) == 1:
-        raise ValueError(
-            "centers of one dimension are row numbers, which a stream does not have: "
-            "give partial_fit the centres themselves, or a rule."
-        )
-    rows = check.kernel_rows(
-        BaseEstimator(), centers, reset=True, kernel=kernel.name, dtype=X.dtype
-    )
-    if rows.shape[1] != X.shape[1]:
-        raise ValueError(
-            f"centers have {rows.shape[1]} features, and X has {X.shape[1]}: they must "
-            "be rows like those of X."
-        )
-    return rows
 
 
 def _warn(before: Learned | None, learned: Learned, *, is_adaptive: bool) -> None:

@@ -2,6 +2,7 @@
 
 from kernelkit.plotting.alpha_path import AlphaPathDisplay
 from kernelkit.plotting.density import DensityDisplay
+from kernelkit.plotting.design import DesignDisplay
 from kernelkit.plotting.ecdf import ECDFDisplay
 from kernelkit.plotting.leverage import LeverageDisplay
 from kernelkit.plotting.precision import PrecisionDisplay
@@ -9,6 +10,7 @@ from kernelkit.plotting.precision import PrecisionDisplay
 __all__ = [
     "AlphaPathDisplay",
     "DensityDisplay",
+    "DesignDisplay",
     "ECDFDisplay",
     "LeverageDisplay",
     "PrecisionDisplay",

@@ -239,7 +239,7 @@ def test_files_are_overwritten_only_by_force(run, tmp_path, option):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["ridge"], "invalid choice: 'ridge'"),
+        (["spline"], "invalid choice: 'spline'"),
         (["--grid", "9"], "--grid is for kde"),
         (["kde", "--grid", "1"], "expected a whole number >= 2, got '1'"),
         (["--n", "0"], "expected a whole number >= 1, got '0'"),

@@ -171,6 +171,57 @@ class TestNames:
         with pytest.raises(ValueError, match=r"kernel='rbf' may be gamma.*Got sigma"):
             as_kernel("rbf", kernel_params={"sigma": 1.0}, n_features=2)
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("gamma", -1.0),
+            ("gamma", 0.0),
+            ("gamma", np.nan),
+            ("gamma", "1"),
+            ("gamma", np.ones(1)),
+            ("degree", -2),
+            ("degree", np.inf),
+            ("coef0", np.inf),
+            ("coef0", np.nan),
+        ],
+    )
+    def test_parameters_of_a_name_are_numbers_in_their_range(self, name, value):
+        """Seen red with kernel_params taken as they are."""
+        for given in ({"kernel_params": {name: value}}, {name: value}):
+            with pytest.raises(ValueError, match=f"'{name}' parameter of kernel="):
+                as_kernel("poly", **given, n_features=2)
+
+    def test_parameter_of_none_is_not_given(self):
+        """Seen red with None as a number."""
+        kernel = as_kernel("rbf", kernel_params={"gamma": None}, n_features=2)
+
+        assert kernel == as_kernel("rbf", n_features=2)
+
+    def test_kernels_are_compared_by_their_parameters(self):
+        """Seen red with functions compared by identity."""
+
+        def function(X, Y, **parameters):
+            return X @ Y.T
+
+        def same(first, second):
+            kernels = (as_kernel(k, **p, n_features=2) for k, p in (first, second))
+            return next(kernels).differs_from(next(kernels)) is None
+
+        def given(**parameters):
+            return function, {"kernel_params": parameters}
+
+        assert same(("rbf", {"gamma": 0.5}), ("rbf", {}))
+        assert not same(("rbf", {"gamma": 0.4}), ("rbf", {}))
+        assert not same(("rbf", {}), ("laplacian", {}))
+        assert same((RBF(2.0), {}), (RBF(2.0), {}))
+        assert same((RBF([1.0, 2.0]), {}), (RBF([1.0, 2.0]), {}))
+        assert not same((RBF(2.0), {}), (RBF(1.0), {}))
+        assert not same((RBF(2.0), {}), (function, {}))
+        assert same(given(a=np.ones(2), b={"c": 1}), given(a=np.ones(2), b={"c": 1}))
+        assert not same(given(a=np.ones(2)), given(a=np.ones(3)))
+        assert not same(given(a=np.ones(2)), given(b=np.ones(2)))
+        assert not same(given(a=np.ones(2)), given(a=1.0))
+
     def test_pickles(self):
         kernel = as_kernel("rbf", gamma=2.0, n_features=2)
 

@@ -271,3 +271,13 @@ def test_selection_looks_at_some_rows_only(rule):
     assert by_rows.indices.max() > 100
     if rule == "rls":
         assert (by_rows.inclusion_proba <= 0.2).all()
+
+
+def test_selection_of_too_few_rows_is_refused():
+    """Seen red with as many centres as selected rows."""
+    X = rows(50)
+    with pytest.raises(ValueError, match=r"selection_samples=19 .*n_components=20"):
+        choose("rls", X, 20, selection_samples=19)
+
+    assert len(choose("uniform", X, 20, selection_samples=19).indices) == 20
+    assert len(choose("rls", X, 50, selection_samples=19).indices) == 50

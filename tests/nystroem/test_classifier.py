@@ -144,7 +144,7 @@ def test_batches_are_a_fit_on_the_same_centres(labels):
 
 
 def test_refused_batches_change_nothing():
-    """Seen red with the classes set before the rows are checked."""
+    """Seen red without a look at the labels."""
     classifier = fed(model(), X[:300], NAMES[:300], 100, classes=["a", "b", "c"])
     before = vars(classifier).copy()
 
@@ -171,7 +171,7 @@ def test_refused_batches_change_nothing():
         ({}, None, "first call of partial_fit needs classes"),
         ({}, [1], "one class"),
         ({"class_weight": "balanced"}, [0, 1], "needs all rows at once"),
-        ({"kernel": "precomputed"}, [0, 1], "partial_fit computes kernel values"),
+        ({"kernel": "precomputed"}, [0, 1], "partial_fit compares rows"),
     ],
 )
 def test_refused_streams(params, classes, words):
@@ -207,17 +207,17 @@ def test_one_class_is_refused():
 
 def test_targets_of_too_many_classes_are_refused():
     """Seen red without a look at the memory."""
-    y = np.arange(2 * 10**5) // 2
+    y = np.arange(6 * 10**5) // 2
 
     with pytest.raises(MemoryError, match="merge rare classes"):
-        model().fit(np.zeros((2 * 10**5, 1)), y)
+        model().fit(np.zeros((6 * 10**5, 1)), y)
 
 
 def test_far_from_the_rows_the_common_class_prevails():
     """Seen red without an intercept."""
-    classifier = model().fit(X[:350], np.where(X[:350, 1] > 0.7, "rare", "common"))
+    classifier = model().fit(X[:350], np.where(X[:350, 1] > 0.7, "odd", "usual"))
 
-    assert set(classifier.predict([[100.0, 100.0], [-50.0, 0.0]])) == {"common"}
+    assert set(classifier.predict([[100.0, 100.0], [-50.0, 0.0]])) == {"usual"}
 
 
 def test_saved_model_gives_the_same_bits():
@@ -256,3 +256,32 @@ def test_kernel_matrix():
     np.testing.assert_allclose(
         got.decision_function(K_query), expected.decision_function(Q), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("fit", ["fit", "partial_fit"])
+@pytest.mark.parametrize("factor", [-1.0, np.nan, np.inf, "1"])
+def test_wrong_class_weights_are_refused(factor, fit):
+    """Seen red with words about `sample_weight`."""
+    classifier = model(class_weight={0: factor})
+    options = {"classes": [0, 1]} if fit == "partial_fit" else {}
+
+    with pytest.raises(ValueError, match="class_weight must give"):
+        getattr(classifier, fit)(X, CODES, **options)
+
+
+def test_classes_without_weight():
+    """Seen red with a look at the first of no rows, and at weights of a batch."""
+    with pytest.raises(ValueError, match="class_weight leaves no row"):
+        model(class_weight={0: 0.0, 1: 0.0}).fit(X, CODES)
+    params = {"class_weight": {2: 0.0}}
+    zeros, others = THREE == 2, THREE < 2
+    for order in ([others, zeros], [zeros, others]):
+        classifier = model(**params)
+        for part in order:
+            classifier.partial_fit(X[part], THREE[part], classes=[0, 1, 2])
+        expected = model(**params).partial_fit(
+            X[others], THREE[others], classes=[0, 1, 2]
+        )
+        np.testing.assert_array_equal(
+            classifier.decision_function(Q), expected.decision_function(Q)
+        )

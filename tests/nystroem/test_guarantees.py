@@ -13,11 +13,11 @@ from reference.nystroem import (
 )
 from sklearn.metrics.pairwise import rbf_kernel
 
+from kernelkit import RidgeLeverageNystroem, merge_sketches
 from kernelkit.datasets import make_clusters
 from kernelkit.linalg import as_kernel
 from kernelkit.nystroem import dictionary as dictionaries
 from kernelkit.nystroem.dictionary import Dictionary, Draws
-from kernelkit.nystroem.sketch import RidgeLeverageNystroem, merge_sketches
 
 GAMMA = 0.5
 KERNEL = as_kernel("rbf", gamma=GAMMA, n_features=3)
@@ -102,7 +102,7 @@ class TestTwins:
     def test_rows_one_by_one_follow_nearly_the_law_of_squeak(self):
         """New rows are rated once more here, so that the laws differ a little.
 
-        Seen red with new rows rated without their weights 1 / p.
+        Seen red with probabilities lower by a fifth.
         """
         rows, matrix = X[:100], K[:100, :100]
         sizes = []
@@ -184,7 +184,7 @@ class TestAlgebra:
         assert least_eigenvalue(H - (1.0 - low) * lost) > -1e-8
 
     @pytest.mark.parametrize("regularized", [False, True])
-    @pytest.mark.parametrize("alpha", [0.2, 1.0])
+    @pytest.mark.parametrize("alpha", [0.2, 5.0])
     def test_risk_of_ridge_regression(self, alpha, regularized):
         """Expected over the noise, for several functions; seen red with Z halved."""
         sketch = model(0, oversampling=8.0, regularized=regularized)
@@ -262,16 +262,26 @@ class TestAccuracy:
         assert ratios.max() < 2.5
         assert np.isfinite(sketch.transform(rows)).all()
 
-    @pytest.mark.parametrize("oversampling", [2.0, 4.0, 8.0])
-    def test_error_bound(self, oversampling):
-        """Seen red with the ridge alone as the bound."""
+    @pytest.mark.parametrize(
+        ("oversampling", "regularized", "most"),
+        [
+            (2.0, True, 15.0),
+            (4.0, True, 6.0),
+            (8.0, True, 4.0),
+            (2.0, False, 60.0),
+            (4.0, False, 400.0),
+            (8.0, False, 2e4),
+        ],
+    )
+    def test_error_bound(self, oversampling, regularized, most):
+        """Seen red with the ridge alone as the bound, and with 1000 times as much."""
         for seed in range(4):
-            sketch = model(seed, oversampling=oversampling, regularized=True)
+            sketch = model(seed, oversampling=oversampling, regularized=regularized)
             Z = sketch.fit_transform(X)
 
             error = np.linalg.norm(K - Z @ Z.T, 2)
 
-            assert error < sketch.reconstruction_error_bound() < 60.0 * error
+            assert error < sketch.reconstruction_error_bound() < most * error
 
     def test_error_bound_is_the_ridge_if_nothing_was_dropped(self):
         assert model(0, oversampling=1e9).fit(X).reconstruction_error_bound() == 1.0
@@ -310,9 +320,10 @@ class TestMerge:
 
     @pytest.mark.statistical
     def test_order_of_steps_does_not_matter_in_law(self):
-        """Fails 1 time in 1000 by chance, if seeds were not fixed.
+        """Fails less than 1 time in 1000 by chance, if seeds were not fixed.
 
-        Paired by seed. Seen red with probabilities falling by 10 % at every step.
+        Paired by seed: two t statistics of 24 degrees of freedom. Seen red with
+        probabilities that fall by a fourth at each step.
         """
         differences = []
         for seed in range(25):
@@ -329,7 +340,7 @@ class TestMerge:
 
         means = np.mean(differences, axis=0)
         errors = np.std(differences, axis=0, ddof=1) / np.sqrt(len(differences))
-        assert (abs(means) < 3.5 * errors).all()
+        assert (abs(means) < 4.2 * errors).all()
 
     def test_effective_dimension_of_parts_adds_up(self):
         """Seen red with the ridge of the parts added."""

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from reference.nystroem import (
@@ -292,5 +294,20 @@ def test_indefinite_kernel_is_refused_where_it_matters():
 
 @pytest.mark.parametrize("epsilon", [0.0, 1.0, -0.5, np.nan, "low"])
 def test_epsilon_out_of_range_is_refused(epsilon):
-    with pytest.raises(ValueError, match="'epsilon'"):
+    """Seen red with words about an argument."""
+    with pytest.raises(ValueError, match="'epsilon' parameter of InkEstimate must"):
         InkEstimate(epsilon=epsilon).fit([[0.0], [1.0]])
+
+
+def test_no_generator_is_kept():
+    """Saved sketches go on. Seen red with one."""
+    X, _ = clusters(60)
+    sketch = InkEstimate(gamma=0.5, random_state=0).fit(X[:30])
+    copy = pickle.loads(pickle.dumps(sketch))
+
+    assert not any(isinstance(v, np.random.Generator) for v in vars(sketch).values())
+    sketch.transform(X)
+    expected = InkEstimate(gamma=0.5, random_state=0).fit(X)
+    for again in (sketch, copy):
+        again.partial_fit(X[30:])
+        np.testing.assert_array_equal(again.copies_, expected.copies_)

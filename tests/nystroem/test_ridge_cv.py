@@ -155,7 +155,7 @@ def test_scores_are_weighted():
 @each_intercept
 def test_weights_are_repetitions_to_the_gcv(fit_intercept):
     """Seen red with the number of rows in place of the sum of weights."""
-    counts = np.arange(150) % 3
+    counts = np.arange(150) % 4
     params = {"centers": X[:30], "fit_intercept": fit_intercept}
 
     got = model(**params).fit(X, Y, counts)
@@ -189,22 +189,23 @@ def test_custom_scorers():
 
 
 def test_penalties_below_the_rounding_of_sums():
-    """Seen red without the second sums: the smallest alpha scored -100."""
-    rows = np.linspace(-1.0, 1.0, 2000)[:, None]
-    y = np.sin(3.0 * rows[:, 0]) + 0.1 * np.random.default_rng(0).normal(size=2000)
-    params = {"centers": rows[::50], "gamma": 1.0, "cv": 4}
+    """Seen red without the second sums: a loss of 1.04 times the least."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(2000, 3))
+    y = np.sin(rows[:, 0]) + 0.1 * rng.normal(size=2000)
+    params = {"gamma": 0.05, "centers": np.arange(60)}
 
-    ridge = NystroemRidgeCV([1e-12, 1e-9, 1e-3], scoring="neg_mean_squared_error")
-    ridge.set_params(**params).fit(rows[::-1], y[::-1])
-    by_gcv = ridge.set_params(scoring=None)
-    scores = by_gcv.fit(rows, y).scores_
+    ridge = NystroemRidgeCV([1e-5], **params).fit(rows, y)
 
-    np.testing.assert_allclose(-scores, 0.01, rtol=0.1)
+    same = NystroemRidge(1e-5, **params).fit(rows, y)
+    got, least = (np.square(y - fit.predict(rows)).mean() for fit in (ridge, same))
+    assert got == pytest.approx(least, rel=1e-4)
+    expected = least / (1.0 - ridge.effective_dimension_ / 2000) ** 2
+    np.testing.assert_allclose(-ridge.scores_, expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize("scoring", [None, "r2"])
 def test_unit_of_targets_does_not_matter(scoring):
-    """Seen red with squares that overflow."""
     ridge = model(centers=IDS, scoring=scoring).fit(X, Y)
     huge = model(centers=IDS, scoring=scoring)
 
@@ -237,6 +238,42 @@ def test_fold_without_weight_is_refused():
         )
 
 
+def test_fold_without_weight_to_score_is_refused():
+    """Seen red with the words of a metric."""
+    weights = (np.arange(150) < 50).astype(float)
+    folds = [(np.arange(100), np.arange(100, 150))]
+
+    with pytest.raises(ValueError, match="no row with weight to score"):
+        model(centers=IDS, scoring="r2", cv=folds).fit(X, Y, weights)
+
+
+def test_a_score_of_nan_is_not_the_best():
+    """Seen red with the first NaN for the largest."""
+    values = iter([1.0, np.nan, 3.0, 2.0, np.nan])
+    folds = [(np.arange(100), np.arange(100, 150))]
+    ridge = model(centers=IDS, scoring=lambda *_: next(values), cv=folds).fit(X, Y)
+
+    assert ridge.alpha_ == ALPHAS[2]
+    assert ridge.best_score_ == 3.0
+    with pytest.raises(ValueError, match="score of every alpha is NaN"):
+        model(centers=IDS, scoring=lambda *_: np.nan, cv=folds).fit(X, Y)
+
+
+def test_digits_are_missed_before_they_are_lost():
+    """Seen red with sums over the basis only if eigenvalues come out negative."""
+    centers = np.linspace(0.0, 1.0, 10)[:, None]
+    params = {"gamma": 4.0, "centers": centers}
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        rows = rng.uniform(size=(2000, 1))
+        y = np.sin(8.0 * rows[:, 0]) + 0.3 * rng.normal(size=2000)
+
+        got = NystroemRidgeCV([1e-5, 1e-4], **params).fit(rows, y)
+
+        expected = NystroemRidge(got.alpha_, **params).fit(rows, y)
+        np.testing.assert_allclose(got.predict(rows), expected.predict(rows), atol=1e-7)
+
+
 @pytest.mark.parametrize("scoring", [None, "r2"])
 @pytest.mark.parametrize("centers", ["rls", "uniform", "rpcholesky"])
 def test_threads_do_not_change_a_bit(centers, scoring):
@@ -250,7 +287,6 @@ def test_threads_do_not_change_a_bit(centers, scoring):
 
 @pytest.mark.parametrize("scoring", [None, "r2"])
 def test_precomputed_kernel(scoring):
-    """Seen red with folds cut from the columns too."""
     K, K_q = rbf_kernel(X, gamma=0.4), rbf_kernel(Q, X, gamma=0.4)
     params = {"n_components": 30, "scoring": scoring, "gamma": None}
     ridge = model(kernel="precomputed", **params).fit(K, Y)

@@ -2,6 +2,7 @@
 
 import pickle
 import tracemalloc
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -13,16 +14,21 @@ from sklearn.base import clone
 from sklearn.gaussian_process.kernels import RBF
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import Ridge
-from sklearn.metrics.pairwise import linear_kernel, rbf_kernel
+from sklearn.metrics.pairwise import (
+    linear_kernel,
+    pairwise_kernels,
+    rbf_kernel,
+)
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from kernelkit import RidgeLeverageNystroem, merge_sketches
 from kernelkit.datasets import make_clusters
 from kernelkit.linalg import as_kernel
-from kernelkit.nystroem.dictionary import leverage_sample
-from kernelkit.nystroem.sketch import RidgeLeverageNystroem, merge_sketches
+from kernelkit.nystroem.dictionary import Dictionary, leverage_sample
+from kernelkit.nystroem.sketch import _sizes
 
 X, Y, _ = make_clusters(600, random_state=0)
 QUERIES = make_clusters(50, random_state=1)[0]
@@ -42,6 +48,10 @@ def model(**params):
     return RidgeLeverageNystroem(**params)
 
 
+def _scaled_linear(X, Y, scales):
+    return (X * scales) @ Y.T
+
+
 def assert_same(first, second):
     for name in FITTED:
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
@@ -51,7 +61,7 @@ class TestDropIn:
     """``from kernelkit import RidgeLeverageNystroem as Nystroem``."""
 
     def test_parameters_of_scikit_learn_have_their_names_and_places(self):
-        """Seen red with n_components first."""
+        """Seen red with a kernel that takes no place."""
         theirs = Nystroem("poly", degree=2, coef0=1.0, n_components=7, random_state=0)
 
         ours = RidgeLeverageNystroem("poly", **_without_kernel(theirs))
@@ -129,7 +139,6 @@ class TestStream:
     """One pass with a bounded memory."""
 
     def test_rows_are_looked_at_once(self):
-        """Seen red with views of the rows kept in the place of copies."""
         expected = model()
         sketch = model()
         for batch in np.split(X, 6):
@@ -189,7 +198,7 @@ class TestStream:
         )
 
     def test_refused_batches_change_nothing(self):
-        """Seen red with rows counted before they are checked."""
+        """Seen red with rows counted before they are checked, and no undoing."""
         sketch = model().partial_fit(X)
 
         with pytest.raises(ValueError, match="minimum of 1 is required"):
@@ -238,6 +247,55 @@ class TestBudget:
 
         assert len(sketch.components_) == 600
 
+    @pytest.mark.parametrize("scale", [2.0**-300, 2.0**260, 2.0**500])
+    def test_automatic_ridge_is_in_any_unit(self, scale):
+        """Seen red with squares that underflow, in a loop without end, and overflow."""
+        expected = model(kernel="linear", gamma=None, ridge="auto").fit(X)
+
+        sketch = model(kernel="linear", gamma=None, ridge="auto").fit(scale * X)
+
+        indices = sketch.component_indices_.tolist()
+        assert indices == expected.component_indices_.tolist()
+        assert sketch.ridge_ == pytest.approx(expected.ridge_ * scale**2, rel=1e-12)
+        Z = sketch.transform(scale * QUERIES) / scale
+        np.testing.assert_allclose(Z @ Z.T, linear_kernel(QUERIES), atol=1e-9)
+
+    @pytest.mark.parametrize("scale", [1e-160, 1e-200])
+    def test_kernel_without_digits_has_few_components(self, scale):
+        """Seen red in a loop without end, at 1e-160."""
+        sketch = model(kernel="linear", gamma=None, ridge="auto").fit(scale * X)
+
+        assert len(sketch.components_) < 5
+        assert np.isfinite(sketch.transform(scale * QUERIES)).all()
+
+    @pytest.mark.parametrize("ridge", [1.0, "auto"])
+    def test_weighted_kernel_that_overflows_is_refused(self, ridge):
+        """Seen red in a loop without end."""
+        sketch = model(kernel="linear", gamma=None, ridge=ridge)
+
+        with pytest.raises(ValueError, match="sums of them overflow"):
+            sketch.fit(1e140 * X, sample_weight=np.full(600, 1e50))
+
+    @pytest.mark.parametrize("ridge", [1e-12, 1e-3, 0.05])
+    def test_raised_ridge_is_found_in_few_steps(self, ridge, monkeypatch):
+        """And is not far too high. Seen red with equal steps, which are 35."""
+        factorised = []
+        factors = Dictionary._factors.func
+
+        def count(self):
+            factorised.append(len(self))
+            return factors(self)
+
+        counted = cached_property(count)
+        counted.__set_name__(Dictionary, "_factors")
+        monkeypatch.setattr(Dictionary, "_factors", counted)
+
+        with pytest.warns(UserWarning, match="was raised to"):
+            sketch = model(max_components=60, ridge=ridge).fit(X)
+
+        assert len(factorised) < 25
+        assert 48 <= len(sketch.components_) <= 60
+
     @pytest.mark.parametrize("n_rows", [1, 600])
     def test_last_row_stays(self, n_rows):
         """Seen red with an empty dictionary."""
@@ -280,6 +338,27 @@ class TestWeights:
             model().fit(X, sample_weight=np.zeros(600))
         with pytest.raises(ValueError, match=r"[Nn]egative"):
             model().fit(X, sample_weight=-np.ones(600))
+
+    @pytest.mark.parametrize("weight", [2.0**-12, 2.0**10, 1e60])
+    def test_automatic_ridge_is_in_the_unit_of_weights(self, weight):
+        """Seen red with the ridge of rows without weights."""
+        expected = model(ridge="auto").fit(X)
+
+        sketch = model(ridge="auto").fit(X, sample_weight=np.full(600, weight))
+
+        indices = sketch.component_indices_.tolist()
+        assert indices == expected.component_indices_.tolist()
+        assert sketch.ridge_ == pytest.approx(expected.ridge_ * weight, rel=1e-9)
+
+    def test_largest_weights_that_are_taken(self):
+        """`pytest` would turn a warning into an error."""
+        rng = np.random.default_rng(0)
+        weights = np.geomspace(1e-60, 1e60, 600)
+
+        ids, proba = leverage_sample(KERNEL, X, weights, 30, 1.0, rng)
+
+        assert len(set(ids)) == 30
+        assert ((proba > 0.0) & (proba <= 1.0)).all()
 
     def test_weights_are_repetitions_to_the_effective_dimension(self):
         """Seen red with weights ignored."""
@@ -324,6 +403,28 @@ class TestKernels:
             sketch.merge(sketch)
         assert len(pickle.dumps(sketch)) < 50_000
 
+    def test_batches_may_be_dense_and_sparse(self):
+        """Seen red with rows put below rows of the other kind."""
+        batches = X[:300], sparse.csr_array(X[300:])
+        expected = (
+            model(ridge="auto", n_components=30).fit(X[:300]).partial_fit(X[300:])
+        )
+        for kind in (0, 1):
+            sketch = model(ridge="auto", n_components=30)
+            for batch in batches:
+                sketch.partial_fit(batch if kind == 0 else _other(batch))
+
+            indices = sketch.component_indices_.tolist()
+            assert indices == expected.component_indices_.tolist()
+            assert sparse.issparse(sketch.components_) == kind
+            np.testing.assert_allclose(
+                sketch.transform(QUERIES), expected.transform(QUERIES), atol=1e-7
+            )
+            second = model(ridge="auto", n_components=30, random_state=1)
+            second.fit(_other(batches[kind]))
+            merged = merge_sketches([sketch, second])
+            assert sparse.issparse(merged.components_) == kind
+
     @pytest.mark.parametrize("kernel", ["linear", "poly", "rbf", "sigmoid", "cosine"])
     @pytest.mark.filterwarnings("ignore:The kernel is not positive")
     def test_sparse_rows(self, kernel):
@@ -355,7 +456,7 @@ class TestKernels:
 
     @pytest.mark.parametrize("regularized", [False, True])
     def test_indefinite(self, regularized):
-        """Seen red with an unlimited inverse root, and without the warning."""
+        """Seen red with roots of negative eigenvalues, and without the warning."""
         params = {"kernel": "sigmoid", "gamma": 1.0, "coef0": -1.0}
         sketch = model(**params, regularized=regularized, n_components=50)
 
@@ -375,6 +476,30 @@ class TestKernels:
         sketch = model(kernel="poly", gamma=0.1, degree=3).fit(rows)
 
         assert {3, 500} <= set(sketch.component_indices_)
+
+    @pytest.mark.parametrize("kernel", ["linear", "poly"])
+    def test_row_of_large_norm_leaves_the_others_their_features(self, kernel):
+        """Seen red with eigenvalues compared that have the size of that row."""
+        rows = X.copy()
+        rows[3] *= 1e6
+        others = np.delete(rows, 3, axis=0)
+
+        params = {"gamma": 1.0, "degree": 2, "coef0": 1.0}
+        sketch = model(kernel=kernel, **params, n_components=50, ridge="auto")
+
+        Z = sketch.fit(rows).transform(others)
+
+        expected = pairwise_kernels(others, None, kernel, filter_params=True, **params)
+        assert 3 in sketch.component_indices_
+        np.testing.assert_allclose(Z @ Z.T, expected, rtol=1e-6, atol=1e-6)
+
+    def test_diagonal_of_an_indefinite_kernel_is_no_unit(self):
+        """Seen red with its root always taken."""
+        positive = np.array([[1e12, 1e6, 0.0], [1e6, 4.0, 0.0], [0.0, 0.0, 0.0]])
+        indefinite = np.array([[1e-9, 1.0], [1.0, -1e-9]])
+
+        assert _sizes(positive).tolist() == [1e6, 2.0, 1.0]
+        assert _sizes(indefinite).tolist() == [1.0, 1.0]
 
     def test_constant_features(self):
         """Seen red with eigenvalues of rounding kept."""
@@ -418,6 +543,10 @@ class TestKernels:
         )
 
 
+def _other(rows):
+    return rows.toarray() if sparse.issparse(rows) else sparse.csr_array(rows)
+
+
 class TestScores:
     def test_of_rows_far_away_are_one(self):
         sketch = model(ridge=0.5).fit(X)
@@ -426,11 +555,12 @@ class TestScores:
 
     def test_find_the_rare_rows(self):
         """Seen red with residuals in the place of their share of the ridge."""
-        sketch = model(oversampling=16.0).fit(X)
+        sketch = model(oversampling=16.0, ridge=3.0).fit(X)
 
         scores = sketch.leverage_scores(X)
 
-        exact = leverage_scores(rbf_kernel(X, gamma=0.5), 1.0)
+        exact = leverage_scores(rbf_kernel(X, gamma=0.5), 3.0)
+        assert abs(scores / exact - 1.0).max() < 0.8
         assert np.corrcoef(scores, exact)[0, 1] > 0.95
         assert scores.max() / scores.mean() > 3.0
 
@@ -468,6 +598,20 @@ class TestRepeatability:
         sketch.partial_fit(X[300:])
         for copy in copies:
             assert_same(copy.partial_fit(X[300:]), sketch)
+
+    @pytest.mark.parametrize("kernel", ["rbf", "precomputed"])
+    def test_public_arrays_are_copies(self, kernel):
+        """Seen red with the arrays of the dictionary."""
+        rows = X if kernel == "rbf" else rbf_kernel(X, gamma=0.5)
+        sketch = model(kernel=kernel).fit(rows)
+        expected = sketch.transform(rows), sketch.leverage_scores(rows)
+
+        for name in ("components_", "component_indices_", "inclusion_proba_"):
+            getattr(sketch, name)[:] = 0
+
+        sketch = pickle.loads(pickle.dumps(sketch))
+        np.testing.assert_array_equal(sketch.transform(rows), expected[0])
+        np.testing.assert_array_equal(sketch.leverage_scores(rows), expected[1])
 
     def test_another_seed_is_another_sample(self):
         first, second = (model(random_state=seed).fit(X) for seed in range(2))
@@ -514,6 +658,34 @@ class TestMerge:
         """Seen red without it."""
         with pytest.warns(UserWarning, match="the same random numbers"):
             merge_sketches([model().fit(X[::2]), model().fit(X[1::2])])
+
+    def test_parameters_of_functions_are_compared(self):
+        """Seen red with arrays compared as numbers are."""
+        first, second, third = (
+            model(
+                kernel=_scaled_linear,
+                gamma=None,
+                kernel_params={"scales": scales},
+                random_state=i,
+            ).fit(X[i::3])
+            for i, scales in enumerate([np.ones(3), np.ones(3), np.arange(3.0)])
+        )
+
+        assert merge_sketches([first, second]).n_samples_seen_ == 400
+        with pytest.raises(ValueError, match=r"same kernel.*Got function="):
+            merge_sketches([first, third])
+
+    def test_kernels_are_those_of_the_fit(self):
+        """Seen red with parameters compared that were set later."""
+        first, second = (
+            model(gamma=gamma, random_state=i).fit(X)
+            for i, gamma in enumerate([0.5, 5.0])
+        )
+
+        with pytest.raises(ValueError, match=r"gamma=5\.0 and 0\.5"):
+            first.merge(second.set_params(gamma=0.5))
+        with pytest.raises(ValueError, match="Got name='rbf' and 'linear'"):
+            merge_sketches([model(kernel="linear", gamma=None).fit(X), first])
 
     def test_refusals(self):
         sketch = model().fit(X)

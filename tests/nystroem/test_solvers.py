@@ -16,6 +16,7 @@ RNG = np.random.default_rng(0)
 Z = RNG.normal(size=(60, 8)) * np.geomspace(1.0, 1e-2, 8)  # values of a basis
 Y = RNG.normal(size=(60, 2))
 WEIGHTS = RNG.uniform(size=60)
+HIDDEN = [[1, 0, 0], [0, 0, 1], [0, 1, 0]]  # nothing on the diagonal tells
 WHITE = sum_rows(Z, Y, WEIGHTS)
 
 
@@ -78,7 +79,6 @@ class TestSpan:
             np.testing.assert_array_equal(got, expected)
 
     def test_repeated_centers_are_left_out(self):
-        """Seen red with no least pivot: coefficients of 1e8."""
         rows = RNG.normal(size=(5, 2))
         span = find_span(rbf_kernel(np.tile(rows, (3, 1))))
 
@@ -89,6 +89,7 @@ class TestSpan:
         assert np.count_nonzero(coef) == 5
 
     def test_rank_of_a_linear_kernel(self):
+        """Seen red with LAPACK's own least pivot, the rounding of float64."""
         rows = RNG.normal(size=(20, 3))
 
         assert find_span(rows @ rows.T).rank == 3
@@ -102,9 +103,7 @@ class TestSpan:
         assert span.is_definite
         assert span.coef(np.zeros((0, 2))).tolist() == np.zeros((len(K), 2)).tolist()
 
-    @pytest.mark.parametrize(
-        "K", [[[1.0, 2.0], [2.0, 1.0]], [[-1.0]], [[0, 1], [1, 0]]]
-    )
+    @pytest.mark.parametrize("K", [[[1, 2], [2, 1]], [[-1]], [[0, 1], [1, 0]], HIDDEN])
     def test_indefinite_matrices_are_told(self, K):
         """Seen red with the diagonal of what remains alone."""
         span = find_span(np.array(K))
@@ -115,6 +114,42 @@ class TestSpan:
         K = rbf_kernel(np.linspace(0.0, 1.0, 40)[:, None], gamma=0.5)
 
         assert find_span(K, is_all=True).rank > find_span(K).rank
+
+    @pytest.mark.parametrize("size", [1e3, 1e6, 1e9])
+    def test_a_large_row_does_not_hide_the_others(self, size):
+        """Seen red with pivots compared with the largest k(x, x)."""
+        rows = RNG.normal(size=(20, 3))
+        rows[7] *= size
+        K = rows @ rows.T
+
+        span = find_span(K)
+
+        assert span.rank == 3
+        assert span.is_definite
+        rebuilt = span.values @ span.values.T
+        np.testing.assert_allclose(rebuilt / K, 1.0, rtol=1e-6)
+
+    @pytest.mark.parametrize("large", [0, 1, 2])
+    def test_largest_rows_come_first(self, large):
+        """Seen red with the order of the scaled matrix."""
+        rows = np.random.default_rng(0).normal(size=(3, 3))
+        rows[large] *= 1e6
+
+        assert find_span(rows @ rows.T).order[0] == large
+
+    def test_lack_of_digits_is_foreseen(self):
+        """Seen red with the largest sum over the largest pivot."""
+        centers = np.array([[0.0], [1e-4], [2.0]])
+        H = rbf_kernel(RNG.normal(size=(60, 1)), centers)
+        span = find_span(rbf_kernel(centers))
+        sums = sum_rows(H, Y, None)
+
+        exact = sum_rows(H @ span.basis(), Y, None).gram
+        error = np.abs(span.whiten(sums).gram - exact).max()
+        assert span.lacks_digits(sums, 10.0 * error)
+        assert not span.lacks_digits(sums, 1e6 * error)
+        assert not span.is_far_from_dependent
+        assert find_span(rbf_kernel(centers[::2])).is_far_from_dependent
 
 
 class TestDirect:
@@ -226,7 +261,6 @@ class TestConjugateGradients:
         assert 2 < result.n_iter < 15
 
     def test_indefinite_approximation_is_repaired(self):
-        """Seen red without a larger penalty: NaN."""
         result = self.solve(np.diag([-3.0, *np.ones(7)]))
 
         np.testing.assert_allclose(result.beta, ridge(Z, Y, 0.1, WEIGHTS), rtol=1e-8)

@@ -78,7 +78,7 @@ def test_sums_over_known_rows(weights):
 
 @each_weighting
 def test_product_needs_no_gram_matrix(weights):
-    """Seen red with the weights applied once, to the left."""
+    """Seen red with the weights left out."""
     coef = RNG.normal(size=(17, 2))
 
     got = gram_product(KERNEL, X, coef, weights, CENTERS)
@@ -127,14 +127,21 @@ def test_dropping_centers_is_exact(kept):
     assert_close(got, accumulate(KERNEL, X, Y, WEIGHTS, centers), rtol=1e-10)
 
 
-def test_extension_by_combinations_is_exact():
-    """Of centres that are combinations of others. Seen red with the corner left 0."""
+def test_sums_over_combinations_are_exact():
+    """Seen red with sums over the kernel values left as they were."""
     coef = RNG.normal(size=(17, 3))
 
-    got = definition(H, Y, WEIGHTS).extend(coef)
+    got = definition(H, Y, WEIGHTS).combine(coef)
 
-    assert_close(got, definition(np.hstack([H, H @ coef]), Y, WEIGHTS), rtol=1e-10)
+    assert_close(got, definition(H @ coef, Y, WEIGHTS), rtol=1e-10)
     assert (got.gram == got.gram.T).all()
+
+
+def test_sums_of_multiplied_targets():
+    """Seen red with squares multiplied once."""
+    got = definition(H, Y, WEIGHTS).scaled(np.array([0.5, 4.0]))
+
+    assert_close(got, definition(H, [0.5, 4.0] * Y, WEIGHTS))
 
 
 def test_centered_sums_are_those_of_centered_rows():

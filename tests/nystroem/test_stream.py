@@ -208,25 +208,39 @@ class TestAdaptive:
         y = ridge._stream.settings.scaled(y[:n, None])
         afresh = accumulate(ridge.kernel_, rows[:n], y, None, learned.centers.take(old))
 
-        kept = learned.normal.keep(old)
+        kept = learned.normal.combine(learned.span.values[old].T)
         scale = np.abs(afresh.gram).max()
-        np.testing.assert_allclose(kept.gram, afresh.gram, atol=1e-12 * scale)
-        np.testing.assert_allclose(kept.cross, afresh.cross, atol=1e-12 * scale)
+        np.testing.assert_allclose(kept.gram, afresh.gram, atol=1e-9 * scale)
+        np.testing.assert_allclose(kept.cross, afresh.cross, atol=1e-9 * scale)
 
     def test_sums_of_new_centres_are_projected(self):
         """Seen red with sums of zero before a centre came."""
-        kernel = model().fit(X[:10], Y[:10]).kernel_
-        old = kernel.centers(X[:150], np.arange(150))
-        near = X[:5] + 0.01
-        span = steps._span(steps.Settings(kernel, *[None] * 12), old)
-        features = span.project(rbf_kernel(near, X[:150], gamma=0.5).T)
-        normal = accumulate(kernel, X, Y[:, None], None, old)
+        rows, y = X[BY_FEATURE][:2000], Y[BY_FEATURE][:2000]
+        ridge = model(dictionary="adaptive", n_components=300, alpha=1e-3)
 
-        got = normal.extend(span.coef(features)).gram[:, -5:]
+        learned = fed(ridge, rows, y, 500)._stream.learned
 
-        both = np.vstack([X[:150], near])
-        expected = rbf_kernel(both, X, gamma=0.5) @ rbf_kernel(X, near, gamma=0.5)
-        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
+        assert learned.n_projected
+        rows = rows[: learned.n_rows]
+        got = learned.normal.combine(learned.span.values.T).gram
+        H = rbf_kernel(rows, learned.centers.rows, gamma=0.5)
+        np.testing.assert_allclose(got, H.T @ H, rtol=1e-2, atol=1e-2)
+
+    def test_digits_are_those_of_a_fit(self):
+        """On the same centres. Seen red with sums of kernel values."""
+        for seed in range(6):
+            rng = np.random.default_rng(seed)
+            rows = rng.uniform(size=(2000, 1))
+            y = np.sin(8.0 * rows[:, 0]) + 0.3 * rng.normal(size=2000)
+            params = {"alpha": 1e-6, "gamma": 4.0, "n_components": 12}
+            ridge = model(dictionary="adaptive", **params).partial_fit(rows, y)
+            if ridge.n_projected_:
+                continue
+
+            peer = model(**params | {"centers": ridge.components_}).fit(rows, y)
+            np.testing.assert_allclose(
+                ridge.predict(rows), peer.predict(rows), atol=1e-6
+            )
 
     def test_a_small_start_grows(self):
         """Seen red with centres that stay the rows of the warm-up."""
@@ -255,7 +269,7 @@ class TestAnyPolicy:
         np.testing.assert_allclose(few.predict(Q), many.predict(Q), rtol=1e-6)
 
     def test_a_failure_changes_nothing(self, dictionary):
-        """Seen red with rows that wait before they are checked."""
+        """Seen red without a look at the shape of y."""
         rows, y = X[BY_FEATURE], Y[BY_FEATURE]
         ridge = fed(model(dictionary=dictionary), rows[:900], y[:900], 300)
         before = vars(ridge).copy()
@@ -281,7 +295,7 @@ class TestAnyPolicy:
         assert same_bits(ridge.predict(Q), expected.predict(Q))
 
     def test_an_interruption_changes_nothing(self, dictionary, monkeypatch):
-        """Seen red with the sums added in place."""
+        """Seen red with a sketch changed in place."""
         rows, y = X[BY_FEATURE], Y[BY_FEATURE]
         ridge = fed(model(dictionary=dictionary), rows[:1000], y[:1000], 500)
         before = ridge.predict(Q)
@@ -336,7 +350,7 @@ class TestAnyPolicy:
         assert same_bits(got.predict(Q), expected.predict(Q))
 
     def test_threads_ask_at_once(self, dictionary):
-        """Seen red with the coefficients solved into a shared buffer."""
+        """Seen red with coefficients in a buffer that all threads solve into."""
         rows, y = X[BY_FEATURE], Y[BY_FEATURE]
         expected = fed(model(dictionary=dictionary), rows, y, 500).predict(Q)
 
@@ -364,6 +378,19 @@ class TestAnyPolicy:
             fed(copy, rows[1500:], y[1500:], 500)
             assert same_bits(copy.predict(Q), ridge.predict(Q))
 
+    @pytest.mark.parametrize(("first", "later"), [(1e-200, 1e200), (1e-100, 1e60)])
+    @pytest.mark.parametrize("n_first", [100, 700])
+    def test_targets_may_grow_in_any_measure(self, dictionary, n_first, first, later):
+        """Seen red with the unit of the first batch."""
+        rows, y = X[BY_FEATURE], Y[BY_FEATURE].copy()
+        ridge = model(dictionary=dictionary)
+        ridge.partial_fit(rows[:n_first], first * y[:n_first])
+        ridge.partial_fit(rows[n_first:], later * y[n_first:])
+
+        y[:n_first] = 0.0
+        expected = fed(model(dictionary=dictionary), rows, y, 3000).predict(Q)
+        np.testing.assert_allclose(ridge.predict(Q) / later, expected, atol=1e-6)
+
     def test_float32(self, dictionary):
         """Also where later batches are float64. Seen red without a conversion."""
         order = BY_FEATURE if dictionary == "adaptive" else slice(None)
@@ -376,7 +403,8 @@ class TestAnyPolicy:
 
         assert narrow.components_.dtype == mixed.components_.dtype == np.float32
         for ridge in (narrow, mixed):
-            np.testing.assert_allclose(ridge.predict(Q), wide.predict(Q), atol=5e-2)
+            np.testing.assert_allclose(ridge.predict(Q), wide.predict(Q), atol=0.3)
+            assert ridge.score(X, Y) == pytest.approx(wide.score(X, Y), abs=2e-3)
 
     def test_sparse_and_dense_batches(self, dictionary):
         """Seen red with rows joined as they come."""
@@ -486,13 +514,16 @@ def test_a_kernel_that_is_not_definite_is_told():
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"kernel": "precomputed"}, "partial_fit computes kernel values"),
+        ({"kernel": "precomputed"}, "partial_fit compares rows"),
         ({"dictionary": "adaptive", "centers": "uniform"}, "leave centers='rls'"),
         ({"dictionary": "adaptive", "centers": X[:9]}, "leave centers='rls'"),
         ({"centers": [0, 1, 2]}, "row numbers"),
         ({"centers": X[:9, :1]}, "centers have 1 features"),
         ({"n_components": 0}, "n_components"),
         ({"warmup_samples": 0}, "warmup_samples"),
+        ({"warmup_samples": 59}, "=59 rows cannot hold n_components=60"),
+        ({"selection_samples": 59}, "=59 rows cannot hold n_components=60"),
+        ({"centers": [[np.nan] * 2]}, "centers must be"),
         ({"dictionary": "frozen"}, "dictionary"),
     ],
 )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from discovery import labels
 
-from reference import smoothing
+from reference import bases, least_squares, smoothing
 from reference.dominance import dominated_weight
 from reference.nystroem import kernel_ridge
 from reference.regression import regress
@@ -94,16 +94,30 @@ def _ridge_bounds(model, X, queries, weights, y):
     The span of the centres is cut at some share of the largest eigenvalue, which the
     penalty makes good as far as it is larger.
     """
-    X = np.asarray(X)
+    X, queries = _in_precision(model, X), _in_precision(model, queries)
     weights = np.ones(len(X)) if weights is None else weights
     K, alpha = _gaussian(X, X), vars(model).get("alpha_") or model.alpha
-    cut = 1e-4 if X.dtype in (np.float16, np.float32) else 1e-10
+    cut = 1e-4 if _is_narrow(model, X) else 1e-10
     error = 10.0 * cut * len(X) * (1.0 + weights.max() / alpha)
     if error > 0.1:
         return -np.inf, np.inf
     dual, intercept = kernel_ridge(K, y, alpha, weights, model.fit_intercept)
     values = _gaussian(queries, X) @ dual + intercept
     return values - error, values + error
+
+
+def _is_narrow(model, X):
+    """Tell whether a model computes kernels of rows in single precision."""
+    if model.dtype is not None:
+        return np.dtype(model.dtype) == np.float32
+    return np.asarray(X).dtype in (np.float16, np.float32)
+
+
+def _in_precision(model, rows):
+    """Round rows as a model does that was asked for single precision."""
+    if model.dtype is None or np.dtype(model.dtype) == np.float64:
+        return np.asarray(rows)
+    return np.asarray(rows, dtype=np.float32)
 
 
 def _ridge(model, X, queries, weights=None):
@@ -121,8 +135,9 @@ def _class(model, X, queries, weights=None):
 
 def _features(model, X, queries, weights=None):
     """Map queries by the components and their normalization, which have own tests."""
+    eps = 1e-5 if _is_narrow(model, queries) or _is_narrow(model, X) else 1e-13
+    queries = _in_precision(model, queries)
     values = _gaussian(queries, model.components_) @ model.normalization_.T
-    eps = 1e-5 if np.asarray(queries).dtype in (np.float16, np.float32) else 1e-13
     error = 10.0 * eps * np.abs(model.normalization_).sum(axis=1)
     return values - error, values + error
 
@@ -142,14 +157,42 @@ def _reconstruction_features(model, X, queries, weights=None):
     return values - error, values + error
 
 
+def _basis(model, X, queries, weights=None):
+    return bases.bounds(model, queries)
+
+
+def _whitened(model, X, queries, weights=None):
+    """Solve for the combinations of features that a basis was found to be."""
+    change = model.change_
+    queries = np.asarray(queries, dtype=float)[:, change.kept]
+    scaled = np.ldexp(queries, -change.exponents)
+    values = np.linalg.solve(change.R.T, scaled.T).T
+    error = 1e-13 * np.linalg.cond(change.R) * (1.0 + np.abs(values).max(axis=1))
+    return values - error[:, None], values + error[:, None]
+
+
+def _design_prediction(model, X, queries, weights=None):
+    """Rows of light weight count for little next to the rounding of heavy ones."""
+    used = model.design_.weights[model.design_.weights > 0.0]
+    rtol = 1e-9 + 1e-13 * np.sqrt(used.max() / used.min())
+    return least_squares.bounds(model, X, queries, labels(X), rtol=min(rtol, 1e300))
+
+
 TWINS = {
+    "ChebyshevBasis": {"transform": _basis},
+    "DesignLeastSquares": {"predict": _design_prediction},
+    "FourierBasis": {"transform": _basis},
+    "HermiteBasis": {"transform": _basis},
     "InkEstimate": {"transform": _reconstruction_features},
     "MultivariateECDF": {"predict": _cdf, "cdf": _cdf, "survival": _survival},
+    "LegendreBasis": {"transform": _basis},
     "NystroemRidge": {"predict": _ridge},
     "NystroemRidgeCV": {"predict": _ridge},
     "NystroemRidgeClassifier": {"decision_function": _decision, "predict": _class},
+    "OrthonormalBasis": {"transform": _whitened},
     "ProductKernelDensity": {"score_samples": _log_density, "cdf": _smooth_cdf},
     "ProductKernelRegressor": {"predict": _prediction},
+    "ProjectionDPP": {},
     "RidgeLeverageNystroem": {"transform": _features},
 }
 """``{class name: {method: twin}}``, one for every estimator.

@@ -17,6 +17,7 @@ HELP = "time kernelkit beside the peers that are installed, on judged answers"
 EXAMPLE = "kernelkit bench ecdf --n 1e3,1e4,1e5 --d 2,3 --plot time.png"
 
 TASKS = {
+    "design": "kernelkit.cli.bench.design",
     "ecdf": "kernelkit.cli.bench.ecdf",
     "kde": "kernelkit.cli.bench.kde",
     "ridge": "kernelkit.cli.bench.ridge",
@@ -40,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--d",
         type=_whole_numbers,
         metavar="D,...",
-        help="numbers of features (default: 1,2,3,4; 2 with --grid; 3 of ridge)",
+        help="numbers of features (default: 1,2,3,4; 2 with --grid; 3 of ridge; 2,3 "
+        "of design)",
     )
     parser.add_argument(
         "--grid",

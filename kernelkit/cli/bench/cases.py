@@ -35,6 +35,7 @@ MEASURES = {
     "absolute": _absolute,
     "relative": _relative,
     "of the highest value": _of_the_peak,
+    "of what chance allows": _absolute,
 }
 """By what is said of an error: how it is measured."""
 
@@ -53,7 +54,7 @@ class Method:
         What is called, and up to which size.
     solve : callable
         Takes a problem, or what `prepare` made of it, and returns the values: as many
-        as the problem has, NaN where there are none.
+        as the problem has, NaN where there are none; or what makes them `judgeable`.
     handles : callable
         Takes the number of rows and of features; tells whether it is run on them.
     threads : int
@@ -74,7 +75,7 @@ class Method:
     name: str
     module: str
     description: str
-    solve: Callable[[Any], Values]
+    solve: Callable[[Any], Array]
     handles: Callable[[int, int], bool] = lambda n, d: True
     threads: int = 1
     prepare: Callable[[Any], Any] = lambda problem: problem
@@ -120,6 +121,10 @@ class Problem:
     algorithm: str
     judged: Array
     expected: Values
+
+    def judgeable(self, values: Array) -> Values:
+        """Turn an answer into values that can be judged: it consists of such."""
+        return values
 
     def test_error(self, values: Values) -> float | None:
         """Measure how well the values predict, where they are predictions."""
@@ -174,7 +179,8 @@ def run_case(method: Method, problem: Problem, *, repeat: int) -> Case:
         warm.append(_timed(method, problem)[1])
     peak = _peak_rss_bytes()
     expected = method.expected(problem)
-    errors = np.abs(values[problem.judged] - expected)
+    judgeable = problem.judgeable(values)
+    errors = np.abs(judgeable[problem.judged] - expected)
     n, d = problem.X.shape
     case = Case(
         task=problem.task,
@@ -188,7 +194,7 @@ def run_case(method: Method, problem: Problem, *, repeat: int) -> Case:
         peak_rss_bytes=peak,
         extra_rss_bytes=None if peak is None or before is None else peak - before,
         share=method.share(n, d),
-        n_values=values.size,
+        n_values=judgeable.size,
         n_judged=problem.judged.size,
         max_abs_error=_absolute(errors, expected),
         max_rel_error=_relative(errors, expected),
@@ -201,7 +207,7 @@ def run_case(method: Method, problem: Problem, *, repeat: int) -> Case:
     return replace(case, cold_seconds=None, warm_seconds=None)
 
 
-def _timed(method: Method, problem: Problem) -> tuple[Values, float]:
+def _timed(method: Method, problem: Problem) -> tuple[Array, float]:
     start = time.perf_counter()
     prepared = method.prepare(problem)
     middle = time.perf_counter()

@@ -58,8 +58,8 @@ def as_text(
     ]
     if any(case.share < 1 for case in cases):
         notes.append(
-            "~: evaluated at a sample of the rows only; seconds, but those of fitting, "
-            "times rows over sample"
+            "~: evaluated at a sample of the values only; seconds, but those of "
+            "fitting, times values over sample"
         )
     for method in methods:
         missing = f" (absent: pip install {method.package})" * (method.name in absent)

@@ -219,6 +219,8 @@ def _judge(problem: _Regression, centers: Array) -> Values:
 
     The span is cut where the eigenvalues of the centres' kernel matrix vanish.
     """
+    from scipy.linalg import qr
+
     values, vectors = np.linalg.eigh(_gaussian(problem, centers, centers))
     kept = values > _RCOND * values[-1]
     basis = vectors[:, kept] / np.sqrt(values[kept])
@@ -227,9 +229,8 @@ def _judge(problem: _Regression, centers: Array) -> Values:
     for start in range(0, len(problem.X), _BLOCK):
         part = slice(start, start + _BLOCK)
         features = _gaussian(problem, problem.X[part], centers) @ basis
-        R = np.linalg.qr(
-            np.vstack([R, np.column_stack([features, problem.y[part]])]), mode="r"
-        )
+        rows = np.vstack([R, np.column_stack([features, problem.y[part]])])
+        R = qr(rows, mode="r", check_finite=False)[0][: m + 1]
     coefficients = np.linalg.solve(R[:m, :m], R[:m, m])
     return _gaussian(problem, problem.queries, centers) @ (basis @ coefficients)
 

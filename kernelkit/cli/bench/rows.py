@@ -12,6 +12,8 @@ def sizes_of(args: Namespace) -> list[tuple[int, int]]:
     """List the sizes (n, d) of the problems; exits on wrong usage."""
     if args.task == "ridge":
         default, most = [3], 3  # one of the features is the target
+    elif args.task == "design":
+        default, most = [2, 3], 4
     else:
         default, most = ([1, 2, 3, 4] if args.grid is None else [2]), 4
     ds = args.d or default

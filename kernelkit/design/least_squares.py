@@ -1,0 +1,718 @@
+"""Least squares from few labels: choose the rows first, then fit."""
+
+import copy
+import hashlib
+import pickle
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_array, check_consistent_length
+
+from kernelkit import _parallel
+from kernelkit import _validation as check
+from kernelkit._validation import Array
+from kernelkit.design.continuous import BasisSource, sample_pool
+from kernelkit.design.orthonormal import OrthonormalPool, orthonormalize
+from kernelkit.design.samplers import (
+    COUNTS,
+    METHODS,
+    REDUCE_METHODS,
+    Design,
+    draw_design,
+)
+from kernelkit.design.solve import solve
+from kernelkit.design.sources import PoolSource, Source
+
+_ROWS, _LAW, _SAMPLE = "rows", "law", "sample"  # what points were drawn from
+_N_TO_FIT = 1000  # points of a domain to which a transformer is fitted
+
+
+class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    r"""Linear least squares from few labels, at rows that are chosen at random.
+
+    Of N rows with features :math:`\varphi`, n are drawn, where their optimal density
+    favours rows that the others hardly determine, and
+
+    .. math:: \min_\theta \sum_{i \in S} w_i (y_i - \theta' \varphi(x_i))^2
+
+    over the drawn rows S stands in for least squares over all rows. The weights
+    :math:`w_i` make it so whatever the targets are: its error is within a small factor
+    of the least possible one, from a number of labels near that of features.
+
+    The rows depend on `X`, `sample_weight`, the parameters and `random_state` alone,
+    never on targets: `select` names them, and `fit` accepts NaN for the targets of all
+    others.
+
+    Parameters
+    ----------
+    features : transformer or None, default=None
+        Makes the features; cloned and fitted to the rows of `X` that have weight. None
+        stands for `X` itself.
+    sampling : str, default="dpp_repeat"
+        How rows are drawn: a method of `sample_design`.
+    n_samples : int, "auto" or None, default="auto"
+        How many rows; None takes all of them. With "auto", independent draws of m rows,
+        of m features, are added until `lambda_min_` is at least ``1 - delta``.
+    delta : float or None, default=0.5
+        How far the features may be from orthonormal on the drawn rows, in (0, 1):
+        designs with ``lambda_min_ < 1 - delta`` are drawn again. None keeps any.
+    n_boost : int, default=1
+        Of so many designs the one with the largest `lambda_min_` is kept.
+    reduce_to : float, "auto" or None, default=None
+        Keep of the drawn rows only this many times m, those that determine the fit
+        best; with "auto" as few as `delta` allows.
+    reduce_method : {"auto", "a_optimal", "d_optimal"}, default="auto"
+        Remove rows one by one or add them one by one; "auto" adds for fewer than 1.1 m.
+    zeta : float, default=0.0
+        For "mixture" and "gvs": share of the independent draws that follow the
+        distribution of the rows instead of their leverage, in [0, 1]. It bounds the
+        weights by 1 / zeta.
+    fit_intercept : bool, default=True
+        Whether a constant joins the features.
+    count : {"labels", "draws"}, default="labels"
+        Whether `n_samples` counts different rows, each of which costs a label, or draws
+        with their repetitions.
+    max_resample : int, default=50
+        How many designs are drawn at most for the sake of `delta`.
+    rank_tol : float or None, default=None
+        A feature is dropped if no more than this share of its norm is independent of
+        the others, in [0, 1); None for rounding errors.
+    n_jobs : int or None, default=None
+        Number of threads that blocks are drawn on, and that `fit_function` evaluates a
+        function on one point at a time. Does not change a bit of the result.
+    random_state : int, Generator, RandomState or None, default=None
+        Source of the draws. With an int, `select` and `fit` draw the same rows; else
+        `fit` uses those of the last `select` on the same `X`.
+
+    Attributes
+    ----------
+    design_ : Design
+        The drawn rows or points and their weights.
+    coef_ : ndarray of shape (n_features_out,) or (n_outputs, n_features_out)
+        Coefficients of the features; zero for dropped ones.
+    intercept_ : float or ndarray of shape (n_outputs,)
+        The constant; 0 without `fit_intercept`.
+    features_ : transformer or None
+        Fitted.
+    rank_ : int
+        Number m of independent features, with the constant.
+    n_labels_ : int
+        Number of different rows or points whose targets were used.
+    lambda_min_ : float
+        Least eigenvalue of the weighted Gram matrix of the orthonormal features on the
+        drawn rows: 1 is best, and at 0 they do not determine the fit.
+    condition_number_ : float
+        Of the least squares problem on orthonormal features; at least 1.
+    loo_error_ : float or ndarray of shape (n_outputs,)
+        Mean squared error estimated by leaving each drawn row out; infinite if one
+        row alone determines a feature.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the features seen by `fit`, if `X` has names that are all strings.
+
+    Raises
+    ------
+    ValueError
+        By `fit`, if `X` holds NaN or infinity, if the target of a chosen row is NaN, if
+        weights are negative or all zero, or if fewer rows than features are asked for.
+
+    Warns
+    -----
+    ConvergenceWarning
+        By `fit` and `select`, if no design reaches ``1 - delta``.
+    UserWarning
+        By `fit` and `select`, if features depend linearly on others.
+
+    See Also
+    --------
+    sample_design : The designs alone.
+
+    References
+    ----------
+    .. [1] Cohen & Migliorati (2017), "Optimal weighted least-squares methods", SMAI
+       Journal of Computational Mathematics 3, 181-203.
+    .. [2] Nouy & Michel (2025), "Weighted least-squares approximation with
+       determinantal point processes and generalized volume sampling", arXiv 2312.14057.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import PolynomialFeatures
+    >>> from kernelkit.design import DesignLeastSquares
+    >>> X = np.linspace(-1.0, 1.0, 1000)[:, None]
+    >>> cubic = DesignLeastSquares(PolynomialFeatures(3), random_state=0)
+    >>> rows = cubic.select(X).indices
+    >>> y = np.full(1000, np.nan)
+    >>> y[rows] = X[rows, 0] ** 3  # label no others
+    >>> bool(cubic.fit(X, y).n_labels_ < 50)
+    True
+    >>> cubic.predict([[0.5]]).round(6).tolist()
+    [0.125]
+    """
+
+    _parameter_constraints = {
+        "features": [BaseEstimator, None],
+        "sampling": check.one_of(*METHODS),
+        "n_samples": [*check.one_of("auto"), *check.WHOLE, None],
+        "delta": [*check.POSITIVE, None],
+        "n_boost": check.WHOLE,
+        "reduce_to": [*check.one_of("auto"), *check.POSITIVE, None],
+        "reduce_method": check.one_of(*REDUCE_METHODS),
+        "zeta": check.SHARE,
+        "fit_intercept": check.BOOLEAN,
+        "count": check.one_of(*COUNTS),
+        "max_resample": check.WHOLE,
+        "rank_tol": [*check.SHARE_BELOW_1, None],
+        "n_jobs": check.N_JOBS,
+        "random_state": check.RANDOM_STATE,
+    }
+
+    def __init__(
+        self,
+        features: Any = None,
+        *,
+        sampling: str = "dpp_repeat",
+        n_samples: int | str | None = "auto",
+        delta: float | None = 0.5,
+        n_boost: int = 1,
+        reduce_to: float | str | None = None,
+        reduce_method: str = "auto",
+        zeta: float = 0.0,
+        fit_intercept: bool = True,
+        count: str = "labels",
+        max_resample: int = 50,
+        rank_tol: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.features = features
+        self.sampling = sampling
+        self.n_samples = n_samples
+        self.delta = delta
+        self.n_boost = n_boost
+        self.reduce_to = reduce_to
+        self.reduce_method = reduce_method
+        self.zeta = zeta
+        self.fit_intercept = fit_intercept
+        self.count = count
+        self.max_resample = max_resample
+        self.rank_tol = rank_tol
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @check.params
+    def select(self, X: Any, sample_weight: Any = None) -> Design:
+        """Choose the rows to label.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, finite numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Nonnegative weights of the rows in the error; rows of weight 0 are never
+            chosen.
+
+        Returns
+        -------
+        design : Design
+            Its `indices` are the rows.
+        """
+        rows = check.fit_data(clone(self), X)  # an unfitted estimator stays so
+        weights = check.sample_weight(sample_weight, rows)
+        rng = check.rng(self.random_state)
+        pool = _with_mass(X, rows, weights)
+        features = self._fit_features(pool.X, rng)
+        space = self._make_space(features, pool, self.fit_intercept)
+        design = self._draw(PoolSource(space.pool), self.n_samples, rng)
+        if not isinstance(self.random_state, Integral):
+            key = self._fingerprint(rows, weights)
+            self._selected = _Selected(key, features, design)
+        return pool.as_given(design)
+
+    @check.params
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Choose rows and fit their targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, finite numbers.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets. Those of rows that are not chosen have no influence and may be NaN.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Nonnegative weights of the rows in the error, not all zero; rows of weight 0
+            are never chosen.
+
+        Returns
+        -------
+        self : DesignLeastSquares
+        """
+        y = _partly_known(self, y)
+        rows = check.fit_data(self, X)
+        check_consistent_length(rows, y)
+        weights = check.sample_weight(sample_weight, rows)
+        rng = check.rng(self.random_state)
+        pool = _with_mass(X, rows, weights)
+        selected = self._recall(rows, weights)
+        features = selected.features if selected else self._fit_features(pool.X, rng)
+        space = self._make_space(features, pool, self.fit_intercept)
+        source = PoolSource(space.pool)
+        if selected is None:
+            design = self._draw(source, self.n_samples, rng)
+        else:
+            design = selected.design
+        given = pool.as_given(design)
+        chosen = _places(given)
+        y = y[chosen]
+        _refuse_unknown(y, chosen)
+
+        middle = np.partition(y, len(y) // 2, axis=0)[len(y) // 2]
+        base = middle if self.fit_intercept else 0.0 * middle
+        theta = self._solve(source, design, y - base)
+        with np.errstate(over="ignore"):
+            beta = space.pool.to_features(theta)
+        if self.fit_intercept:
+            base, beta = base + beta[0], beta[1:]
+        coef = np.zeros((len(space.center), *y.shape[1:]))
+        coef[space.varying] = beta
+        self.design_ = given
+        self._origin = _ROWS
+        self._keep(features, coef, space.center, base)
+        return self
+
+    @check.params
+    def fit_function(
+        self,
+        f: Callable[[Array], Any],
+        basis: Any = None,
+        n_samples: int | str | None = None,
+        *,
+        measure: Any = None,
+        density: Any = None,
+        vectorized: bool = True,
+    ) -> Self:
+        r"""Choose points of a domain, evaluate a function there and fit the values.
+
+        The constant is fitted only if it is in the span of the basis.
+
+        Parameters
+        ----------
+        f : callable
+            The function: ``(n, d) -> (n,)`` or ``(n, d) -> (n, n_outputs)``.
+        basis : transformer or None, default=None
+            Span of the approximation; None stands for `features`, and if they are None
+            for the coordinates of points. On the domain of a `LegendreBasis`,
+            `HermiteBasis`, `ChebyshevBasis` or `FourierBasis` points are drawn exactly.
+            What is fitted keeps its domain, or its state, and loses names of features.
+        n_samples : int, "auto" or None, default=None
+            Number of evaluations; None stands for the parameter `n_samples`.
+        measure : callable or None, default=None
+            Needed for other bases: ``(n, rng) -> (n, d)`` draws n independent points of
+            the law in whose mean square the error counts. A pool of such points, enough
+            for the basis, then stands in for the domain. None is the law of the basis.
+        density : callable or None, default=None
+            Changes that law: ``(n, d) -> (n,)``, nonnegative, in any scale, is the
+            density of the new one with respect to it.
+        vectorized : bool, default=True
+            False calls `f` with one point at a time, of shape (d,), on `n_jobs`
+            threads.
+
+        Returns
+        -------
+        self : DesignLeastSquares
+
+        Raises
+        ------
+        ValueError
+            If `f` returns another shape or numbers that are not finite; the message
+            names the point.
+        """
+        if n_samples is None:
+            n_samples = self.n_samples
+        elif n_samples != "auto":
+            n_samples = check.count("n_samples", n_samples)
+        rng = check.rng(self.random_state)
+        basis = self.features if basis is None else basis
+        knows_law = hasattr(basis, "fit_domain") and measure is None
+        if knows_law:
+            basis = basis.on_known_domain()
+            measure = basis.domain.draw
+        if knows_law and density is None:
+            source: Source = BasisSource(basis)
+            design = self._draw(source, n_samples, rng)
+            points = _places(design)
+            self._origin = _LAW
+        else:
+            basis, points, pool = self._sample_domain(basis, measure, density, rng)
+            source = PoolSource(pool)
+            design = self._draw(source, n_samples, rng)
+            points = points[_places(design)]
+            self._origin = _SAMPLE
+        check.fit_data(self, points)  # sets the number of features
+        y = _evaluate(f, points, vectorized, self.n_jobs)
+        theta = self._solve(source, design, y)
+        if isinstance(source, PoolSource):
+            with np.errstate(over="ignore"):
+                theta = source.pool.to_features(theta)
+        self.design_ = replace(design, indices=None, points=points)
+        self._keep(basis, theta, np.zeros(len(theta)), np.zeros(y.shape[1:]))
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Evaluate the fitted function.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Query rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_queries,) or (n_queries, n_outputs)
+        """
+        check.is_fitted(self)
+        rows = check.query_data(self, X)
+        F = _transform(self.features_, _as_named(X, rows))
+        with np.errstate(over="ignore", invalid="ignore"):
+            y = (F - self._center) @ self.coef_.T + self._level
+        if not np.isfinite(y).all():
+            raise ValueError(
+                "Predictions overflow so far from the training rows: rescale the "
+                "features."
+            )
+        return y
+
+    def _source(self, X: Any = None, sample_weight: Any = None) -> Source:
+        """Find what further designs would be drawn from; None is the fitted domain."""
+        if X is None:
+            if self._origin == _LAW:
+                return BasisSource(self.features_)
+            raise ValueError(
+                "X has to be given, rows that stand in for the measure: only on the "
+                "domain of LegendreBasis and its like, by their own law, are further "
+                "points drawn."
+            )
+        rows = check.query_data(self, X)
+        pool = _with_mass(X, rows, check.sample_weight(sample_weight, rows))
+        centers = self.fit_intercept and self._origin == _ROWS
+        space = self._make_space(self.features_, pool, centers, tells=False)
+        return PoolSource(space.pool)
+
+    def _fit_features(self, X: Any, rng: np.random.Generator) -> Any:
+        """Fit a clone of the transformer."""
+        return None if self.features is None else _seeded(self.features, rng).fit(X)
+
+    def _make_space(
+        self, features: Any, rows: "_Rows", centers: bool, tells: bool = True
+    ) -> "_Space":
+        """Make the features orthonormal, with or without a constant.
+
+        With one they are centred first: then neither an offset costs digits nor is a
+        constant feature mistaken for a direction.
+        """
+        F, weights = _transform(features, rows.X), rows.weights
+        if not centers:
+            pool = orthonormalize(F, weights, self.rank_tol, tells=tells)
+            return _Space(pool, np.zeros(F.shape[1]), np.arange(F.shape[1]))
+        weights = np.ones(len(F)) if weights is None else weights
+        masses = weights / weights.sum()
+        base = F[masses.argmax()]
+        columns = np.ones((len(F), 1 + F.shape[1]))
+        offsets = np.subtract(F, base, out=columns[:, 1:])
+        varying = np.flatnonzero(offsets.any(axis=0))
+        center = base + masses @ offsets
+        np.subtract(F, center, out=offsets)
+        if len(varying) < F.shape[1]:
+            columns = columns[:, np.append(0, 1 + varying)]
+        pool = orthonormalize(columns, masses, self.rank_tol, tells=tells)
+        return _Space(pool, center, varying)
+
+    def _sample_domain(
+        self, basis: Any, measure: Any, density: Any, rng: np.random.Generator
+    ) -> tuple[Any, Array, OrthonormalPool]:
+        """Sample points of a domain on which the features can be made orthonormal."""
+        if not callable(measure):
+            raise ValueError(
+                f"basis={basis!r} does not know a domain: pass a function "
+                "measure(n, rng) that draws n points of it, or a basis that does, such "
+                "as LegendreBasis."
+            )
+        if basis is not None and not _is_fitted(basis):
+            basis = _seeded(basis, rng).fit(measure(_N_TO_FIT, rng))
+        elif hasattr(basis, "fit_domain"):
+            basis = basis.on_known_domain()
+        else:
+            basis = copy.deepcopy(basis)  # the caller may fit it again
+        points, pool = sample_pool(
+            lambda points: _transform(basis, points), measure, density, rng=rng
+        )
+        return basis, points, pool
+
+    def _draw(
+        self, source: Source, n_samples: int | str | None, rng: np.random.Generator
+    ) -> Design:
+        """Draw a design; where it is made of all rows, they count as they are."""
+        pool = source if isinstance(source, PoolSource) else None
+        if pool is not None:
+            counts_all = self.count == "labels" and self.sampling != "dpp"
+            if n_samples is None or (counts_all and n_samples == len(pool.support)):
+                return self._draw_by("volume", pool, len(pool.support), rng, zeta=0.0)
+        n_samples = "auto" if n_samples is None else n_samples
+        design = self._draw_by(self.sampling, source, n_samples, rng, zeta=self.zeta)
+        if (
+            pool is not None
+            and self.count == "labels"
+            and design.n_labels == len(pool.support)
+        ):
+            return self._draw_by("volume", pool, len(pool.support), rng, zeta=0.0)
+        return design
+
+    def _draw_by(
+        self,
+        sampling: str,
+        source: Source,
+        n_samples: int | str,
+        rng: np.random.Generator,
+        *,
+        zeta: float,
+    ) -> Design:
+        delta = self.delta
+        with _parallel.threads(self.n_jobs) as run:
+            return draw_design(
+                source,
+                n_samples,
+                sampling,
+                zeta=zeta,
+                delta=None if delta is None else check.fraction("delta", delta),
+                n_boost=self.n_boost,
+                reduce_to=self.reduce_to,
+                reduce_method=self.reduce_method,
+                count=self.count,
+                max_tries=self.max_resample,
+                rng=rng,
+                run=run,
+            )
+
+    def _fingerprint(self, X: Array, weights: Array | None) -> str:
+        """Digest what a selection depends on, other than random numbers."""
+        params = clone(self).get_params(deep=False)  # what they were fitted to is not
+        del params["random_state"], params["n_jobs"]
+        digest = hashlib.blake2b(repr(X.shape).encode())
+        try:
+            digest.update(pickle.dumps(params))
+        except (pickle.PicklingError, AttributeError, TypeError):  # a lambda in it
+            digest.update(repr(params).encode())
+        digest.update(X.data)
+        digest.update((np.ones(len(X)) if weights is None else weights).data)
+        return digest.hexdigest()
+
+    def _recall(self, X: Array, weights: Array | None) -> "_Selected | None":
+        """Find the last selection, if it was made for the same rows."""
+        selected = vars(self).get("_selected")
+        if isinstance(self.random_state, Integral) or selected is None:
+            return None
+        return selected if selected.key == self._fingerprint(X, weights) else None
+
+    def _solve(self, source: Source, design: Design, y: Array) -> Array:
+        """Solve for coefficients on the orthonormal functions, and say how well."""
+        directions, log_christoffel = _log_rows(source, _places(design))
+        with np.errstate(divide="ignore"):  # no optimal draws
+            limits = design.counts * source.rank / self._optimal_share(design.method)
+        fit = solve(
+            directions, log_christoffel, design.weights, design.n_draws, y, limits
+        )
+        self.rank_ = source.rank
+        self.n_labels_ = design.n_labels
+        self.lambda_min_ = fit.lambda_min
+        self.condition_number_ = fit.condition_number
+        self.loo_error_ = fit.loo_error if y.ndim > 1 else float(fit.loo_error)
+        return fit.theta
+
+    def _optimal_share(self, method: str) -> np.float64:
+        """Tell the share of independent draws that have the optimal density."""
+        if method in ("uniform", "volume", "qr"):
+            return np.float64(0.0)
+        return np.float64(1.0 - (self.zeta if method in ("gvs", "mixture") else 0.0))
+
+    def _keep(self, features: Any, coef: Array, center: Array, level: Array) -> None:
+        """Store a function ``(features - center) @ coef + level``."""
+        if not np.isfinite(coef).all():
+            raise ValueError(
+                "Coefficients overflow: the features are too small, or the targets too "
+                "large: rescale them."
+            )
+        self.features_ = features
+        self.coef_ = np.ascontiguousarray(coef.T)
+        intercept = level - center @ coef
+        self.intercept_ = intercept if coef.ndim > 1 else float(intercept)
+        self._center, self._level = center, level
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows that have weight, and their places among those that were given."""
+
+    X: Any
+    weights: Array | None
+    places: Array
+
+    def as_given(self, design: Design) -> Design:
+        """Name chosen rows by their places."""
+        return replace(design, indices=self.places[_places(design)])
+
+
+def _with_mass(X: Any, rows: Array, weights: Array | None) -> _Rows:
+    """Leave out rows without weight."""
+    X = _as_named(X, rows)
+    if weights is None or weights.all():
+        return _Rows(X, weights, np.arange(len(rows)))
+    heavy = np.flatnonzero(weights)
+    return _Rows(check.some_rows(X, heavy), weights[heavy], heavy)
+
+
+@dataclass(frozen=True)
+class _Space:
+    """Features on a pool: which are made orthonormal, after what is subtracted."""
+
+    pool: OrthonormalPool
+    center: Array
+    varying: Array
+
+
+@dataclass(frozen=True)
+class _Selected:
+    """What `fit` needs to know of a `select` before it."""
+
+    key: str
+    features: Any
+    design: Design
+
+
+def _seeded(features: Any, rng: np.random.Generator) -> Any:
+    """Clone a transformer, and let its random draws follow `rng`."""
+    features = clone(features)
+    for name, value in sorted(features.get_params().items()):
+        if name.split("__")[-1] == "random_state" and value is None:
+            features.set_params(**{name: int(rng.integers(2**31))})
+    return features
+
+
+def _transform(features: Any, X: Any) -> Array:
+    """Evaluate features, and refuse what is not finite.
+
+    Rows come without names where those that features were fitted to had some.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        F = X if features is None else features.transform(X)
+    F = F.toarray() if sparse.issparse(F) else F
+    return check_array(F, dtype=np.float64, order="C", input_name="features")
+
+
+def _partly_known(estimator: BaseEstimator, y: Any) -> Array:
+    """Check targets, some of which may be NaN."""
+    if y is None:
+        return check.targets(estimator, y)
+    y = check_array(
+        y,
+        dtype="numeric",
+        ensure_all_finite="allow-nan",
+        ensure_2d=False,
+        input_name="y",
+    )
+    y = y.astype(np.float64) if y.dtype.kind == "O" else y
+    unknown = np.isnan(y) if y.dtype.kind == "f" else np.zeros(y.shape, bool)
+    y = check.targets(estimator, np.where(unknown, 0, y))
+    y[unknown] = np.nan
+    return y
+
+
+def _places(design: Design) -> Array:
+    """Rows of a pool, or points of a domain."""
+    places = design.points if design.indices is None else design.indices
+    assert places is not None
+    return places
+
+
+def _log_rows(source: Source, points: Array) -> tuple[Array, Array]:
+    """Evaluate phi / |phi| and log k, which does not overflow."""
+    if isinstance(source, BasisSource):
+        return source.log_rows(points)
+    assert isinstance(source, PoolSource)
+    directions, _ = source.rows(points)
+    with np.errstate(divide="ignore"):
+        log_leverage = np.log(source.leverage[points])
+    return directions, log_leverage - np.log(source.masses[points])
+
+
+def _refuse_unknown(y: Array, indices: Array) -> None:
+    unknown = indices[np.isnan(y.reshape(len(y), -1)).any(axis=1)].tolist()
+    if unknown:
+        raise ValueError(
+            f"Input y contains NaN at rows that the design chooses: label rows "
+            f"{unknown}. select(X) names all of them, and is followed by fit if "
+            "random_state is an int or X is the same."
+        )
+
+
+def _evaluate(
+    f: Callable[[Array], Any], points: Array, vectorized: bool, n_jobs: int | None
+) -> Array:
+    """Evaluate a function at points and check what it returns."""
+    n_points = len(points)
+    if vectorized:
+        y = _as_numbers(f(points.copy()), "f")
+        if y.ndim not in (1, 2) or len(y) != n_points:
+            raise ValueError(
+                f"f was called with {n_points} points, of shape {points.shape}, and "
+                f"has to return shape ({n_points},) or ({n_points}, n_outputs). Got "
+                f"{y.shape} instead: pass vectorized=False if it takes one point."
+            )
+    else:
+        with _parallel.threads(n_jobs) as run:
+            returned = run([(f, (point.copy(),)) for point in points])
+        values = [_as_numbers(v, f"f at point {i}") for i, v in enumerate(returned)]
+        for i, value in enumerate(values):
+            if value.ndim > 1 or value.shape != values[0].shape:
+                raise ValueError(
+                    "f has to return a number, or as many in one dimension at every "
+                    f"point. Got shape {value.shape} at point {i}, "
+                    f"{points[i].tolist()}, and {values[0].shape} at point 0."
+                )
+        y = np.stack(values)
+    is_wrong = ~np.isfinite(y.reshape(n_points, -1)).all(axis=1)
+    if is_wrong.any():
+        i = int(is_wrong.argmax())
+        raise ValueError(
+            f"f has to be finite. Got {y[i]} at point {i}, {points[i].tolist()}; "
+            f"{is_wrong.sum()} of {n_points} points are so."
+        )
+    return y
+
+
+def _as_numbers(value: Any, owner: str) -> Array:
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{owner} has to return numbers. Got dtype {array.dtype}.")
+    return array.astype(np.float64)
+
+
+def _is_fitted(features: Any) -> bool:
+    try:
+        check.is_fitted(features)
+    except NotFittedError:
+        return False
+    return True
+
+
+def _as_named(X: Any, rows: Array) -> Any:
+    """Keep what has column names, by which a transformer may choose."""
+    return X if hasattr(X, "columns") else rows
