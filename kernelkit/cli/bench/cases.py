@@ -31,10 +31,15 @@ def _of_the_peak(errors: Values, expected: Values) -> float:
     return float((errors / np.abs(expected).max()).max())
 
 
+def _mean_square(errors: Values, expected: Values) -> float:
+    return float(np.sqrt(np.mean(errors**2) / np.mean(expected**2)))
+
+
 MEASURES = {
     "absolute": _absolute,
     "relative": _relative,
     "of the highest value": _of_the_peak,
+    "root mean square": _mean_square,
     "of what chance allows": _absolute,
 }
 """By what is said of an error: how it is measured."""
