@@ -216,7 +216,13 @@ def rng(random_state: Any) -> np.random.Generator:
     """Turn a `random_state` into a Generator; a RandomState seeds it by a few draws."""
     if isinstance(random_state, np.random.RandomState):
         random_state = random_state.randint(2**32, size=4, dtype=np.uint32)
-    return np.random.default_rng(random_state)
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:  # a string, a fraction, less than 0
+        raise ValueError(
+            "The 'random_state' argument must be a whole number >= 0, a Generator, a "
+            f"RandomState or None. Got {random_state!r} instead."
+        ) from error
 
 
 def ordered_fit_data(estimator: BaseEstimator, X: Any) -> Array:
