@@ -296,6 +296,24 @@ def targets(estimator: BaseEstimator, y: Any) -> Array:
     return y
 
 
+def partly_known_targets(estimator: BaseEstimator, y: Any) -> Array:
+    """Check targets as `targets` does, except that NaN stands for unknown ones."""
+    if y is None:
+        return targets(estimator, y)
+    y = check_array(
+        y,
+        dtype="numeric",
+        ensure_all_finite="allow-nan",
+        ensure_2d=False,
+        input_name="y",
+    )
+    y = y.astype(np.float64) if y.dtype.kind == "O" else y
+    unknown = np.isnan(y) if y.dtype.kind == "f" else np.zeros(y.shape, bool)
+    y = targets(estimator, np.where(unknown, 0, y))
+    y[unknown] = np.nan
+    return y
+
+
 def labels(estimator: BaseEstimator, y: Any) -> tuple[Array, Array]:
     """Check a class label for each training row.
 

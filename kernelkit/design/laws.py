@@ -278,6 +278,13 @@ def _wait(
     return drawn, counts[drawn]
 
 
+def optimal_share(method: str, zeta: float) -> float:
+    """Tell which share of independent draws has the optimal density."""
+    if method in _ORDERS:
+        return 0.0
+    return 1.0 - zeta if method in MIXTURES else 1.0
+
+
 def eigenvalues(rows: Array, n: float) -> Array:
     """Find the eigenvalues of A'A / n, in ascending order."""
     return np.linalg.eigvalsh(rows.T @ rows).clip(0.0) / n
