@@ -18,9 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from kernelkit import NystroemRidge
-from kernelkit.nystroem import ridge as module
+from kernelkit.nystroem import problem as module
 from kernelkit.nystroem import statistics
-from kernelkit.nystroem.solvers import find_span
+from kernelkit.nystroem.span import find_span
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(250, 3))
@@ -159,7 +159,7 @@ class TestFewCentres:
         centers = np.linspace(0.0, 1.0, 10)[:, None]
         ridge = getattr(NystroemRidge(1e-6, gamma=4.0, centers=centers), fit)(rows, y)
 
-        basis = find_span(rbf_kernel(centers, gamma=4.0)).basis()
+        basis = find_span(np.exp(-4.0 * (centers - centers.T) ** 2)).basis()
         Z = rbf_kernel(rows, centers, gamma=4.0) @ basis
         extra = np.vstack([Z, 1e-3 * np.eye(Z.shape[1])])
         targets = np.append(y, np.zeros(Z.shape[1]))
