@@ -114,7 +114,8 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Of the least squares problem on orthonormal features; at least 1.
     loo_error_ : float or ndarray of shape (n_outputs,)
         Mean squared error estimated by leaving each drawn row out; infinite if one
-        row alone determines a feature.
+        row alone determines a feature, and far too large if one nearly does, as with
+        heavy tails. Too small, maybe, where `lambda_min_` is near 0.
     n_features_in_ : int
         Number of features seen by `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
