@@ -9,10 +9,10 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.design._jit_bases import fourier_products
 from kernelkit.design.domains import Normal, centers, deviations, numbers
-from kernelkit.design.product_basis import BoundedBasis, IntervalBasis, ProductBasis
+from kernelkit.design.product_basis import _BoundedBasis, _IntervalBasis, _ProductBasis
 
 
-class LegendreBasis(BoundedBasis):
+class LegendreBasis(_BoundedBasis):
     r"""Products of Legendre polynomials, orthonormal for the uniform law on a box.
 
     With :math:`P_k` the polynomials that are 1 at 1, and each feature x moved to
@@ -73,7 +73,7 @@ class LegendreBasis(BoundedBasis):
         return legendre_steps(degree)
 
 
-class ChebyshevBasis(BoundedBasis):
+class ChebyshevBasis(_BoundedBasis):
     r"""Products of Chebyshev polynomials, orthonormal for the arcsine law on a box.
 
     With each feature x moved to [-1, 1], the functions are products of
@@ -128,7 +128,7 @@ class ChebyshevBasis(BoundedBasis):
         return steps
 
 
-class FourierBasis(IntervalBasis):
+class FourierBasis(_IntervalBasis):
     r"""Products of sines and cosines, orthonormal for the uniform law on a box.
 
     With each feature x moved to [0, 1], the functions are products of
@@ -193,7 +193,7 @@ class FourierBasis(IntervalBasis):
         return fourier_products(angles, self.indices_)
 
 
-class HermiteBasis(ProductBasis):
+class HermiteBasis(_ProductBasis):
     r"""Products of Hermite polynomials, orthonormal for independent normal features.
 
     With :math:`He_k` the polynomials of the standard normal law, and each feature x
@@ -243,7 +243,7 @@ class HermiteBasis(ProductBasis):
     _remedy = "give loc and scale with a number for each feature"
 
     _parameter_constraints = {
-        **ProductBasis._parameter_constraints,
+        **_ProductBasis._parameter_constraints,
         "loc": [*check.one_of("data"), Real, "array-like"],
         "scale": [*check.one_of("data"), Real, "array-like"],
     }

@@ -26,7 +26,7 @@ from kernelkit.design.index_sets import (
 _FAR = 1e200  # a sum of squares near overflow
 
 
-class ProductBasis(TransformerMixin, BaseEstimator):
+class _ProductBasis(TransformerMixin, BaseEstimator):
     """Products of polynomials; subclasses know the law, or other functions.
 
     A subclass gives the recurrence (`_steps`) and the domain, and may replace what is
@@ -257,14 +257,14 @@ class ProductBasis(TransformerMixin, BaseEstimator):
     def _n_features_of_domain(self) -> int | None: ...
 
 
-class IntervalBasis(ProductBasis):
+class _IntervalBasis(_ProductBasis):
     """A basis on a product of intervals."""
 
     _law = "uniform"
     _remedy = "give bounds=[(low, high), ...] with a pair for each feature"
 
     _parameter_constraints = {
-        **ProductBasis._parameter_constraints,
+        **_ProductBasis._parameter_constraints,
         "bounds": [*check.one_of("data"), "array-like"],
     }
 
@@ -297,11 +297,11 @@ class IntervalBasis(ProductBasis):
         return {"bounds": self._domain.bounds}
 
 
-class BoundedBasis(IntervalBasis):
+class _BoundedBasis(_IntervalBasis):
     """A basis on a product of intervals that refuses rows out of bounds."""
 
     _parameter_constraints = {
-        **IntervalBasis._parameter_constraints,
+        **_IntervalBasis._parameter_constraints,
         "clip": check.BOOLEAN,
     }
 
