@@ -87,11 +87,11 @@ class TestWarmup:
     def test_dependent_centres_lose_no_digits(self):
         """Seen red with sums of kernel values whatever the centres are."""
         x, q = X[:, :1], Q[:, :1]
-        params = {"gamma": 3.0, "alpha": 1e-4, "n_components": 50}
+        params = {"gamma": 3.0, "alpha": 1e-4, "n_components": 30}
         got = fed(model(**params), x, Y, 100)
 
         fit = model(centers=got.components_, **params).fit(x, Y)
-        np.testing.assert_allclose(got.predict(q), fit.predict(q), atol=1e-8)
+        np.testing.assert_allclose(got.predict(q), fit.predict(q), atol=1e-7)
 
     def test_error_is_that_of_two_passes(self):
         """Mean over 5 draws of centres; seen red with the sums of one step lost."""
