@@ -12,6 +12,7 @@ from kernelkit._validation import Array
 from kernelkit._warnings import warn
 from kernelkit.linalg import Centers, PairKernel, as_kernel
 from kernelkit.nystroem.centers import choose_centers, given_rows
+from kernelkit.nystroem.outliers import warn_of_outliers
 from kernelkit.nystroem.span import NOISE, Span, find_span
 from kernelkit.nystroem.statistics import (
     NormalEquations,
@@ -176,6 +177,8 @@ def pose(
         basis_rows[centers.ids[span.order]] = span.factor
     else:
         basis = span.lossy(alpha / rounding)
+        ids = np.arange(n)
+        warn_of_outliers(kernel, X, ids, weights, centers, span, alpha)
     if not span.is_definite:
         warn(
             "The kernel is not positive semidefinite on the centres: "

@@ -118,7 +118,8 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         If "cg" stops at `max_iter`.
     UserWarning
         If the kernel is not positive semidefinite on the centres. Those that make it so
-        are left out.
+        are left out. If a row that is no centre has a k(x, x) beside which sums lose
+        the digits of other rows, as with kernels that grow.
 
     See Also
     --------
@@ -133,12 +134,16 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Centres chosen by leverage scores beat uniform ones if some rows are unlike most
     others, as in small clusters and rare regions, and are as good where none is.
 
-    The direct solver works in an orthonormal basis of the span of the centres; those
-    that add less than 1e-10 of their own k(x, x) to it, or 1e-6 in float32, are left
-    out. Where rounding of sums of kernel values in float64 would come near to the
-    penalty, sums over the basis follow and take their place, in some four times the
-    time. `partial_fit`, which sees rows once, decides by how near to dependent the
-    centres are; with "adaptive" it always sums over the basis.
+    Solvers work in an orthonormal basis of the span of the centres. A centre is left
+    out if the others leave only rounding of its own k(x, x), a share of 2e-15 or of
+    1e-6 in float32; 1e-10 if kernel values turn out to be noisy, and for streams with
+    "adaptive". Where rounding of sums of kernel values in float64 could come near to
+    the penalty, which is known beforehand, the direct solver sums over functions of the
+    basis instead, in up to some twice the time. For a stream, whose length is not
+    known, a thousand times the warm-up counts.
+
+    Centres without digits enough of their own leave a small choice: far from all
+    centres, predictions then depend on rounding.
 
     References
     ----------

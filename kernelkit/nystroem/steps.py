@@ -24,6 +24,7 @@ from kernelkit.nystroem.dictionary import (
     stack,
     start,
 )
+from kernelkit.nystroem.outliers import warn_of_outliers
 from kernelkit.nystroem.solvers import solve_direct
 from kernelkit.nystroem.span import NOISE, Span, find_span
 from kernelkit.nystroem.statistics import NormalEquations, accumulate, rounding_of_sums
@@ -379,6 +380,10 @@ def _values(kernel: PairKernel, X: Any, centers: Centers) -> Array:
 def _sums(
     settings: Settings, centers: Centers, span: Span, basis: Array, rows: Rows
 ) -> NormalEquations:
+    alpha = float(settings.alpha.min())
+    warn_of_outliers(
+        settings.kernel, rows.X, rows.ids, rows.weights, centers, span, alpha
+    )
     return accumulate(
         settings.kernel,
         rows.X,

@@ -182,6 +182,24 @@ class TestFewCentres:
 
         assert np.delete(np.abs(got - y), 7).max() < 0.01
 
+    @pytest.mark.parametrize("fit", ["fit", "partial_fit"])
+    @pytest.mark.parametrize(("kernel", "size"), [("poly", 1e6), ("linear", 1e9)])
+    def test_digits_lost_to_an_outlier_are_told(self, kernel, size, fit):
+        """Unless it is a centre that counts. Seen red with centres not looked at."""
+        rows = RNG.normal(size=(300, 3))
+        rows[7] *= size
+        params = {"kernel": kernel, "gamma": 1.0, "alpha": 1.0}
+
+        def learn(centers):
+            ridge = NystroemRidge(**params, centers=centers)
+            return getattr(ridge, fit)(rows, rows[:, 0]).predict(rows)
+
+        with pytest.warns(UserWarning, match=r"Row 7 has k\(x, x\) times its weight"):
+            learn(rows[10:50])
+        if kernel == "poly":  # of the linear one, three others span the row
+            right = learn(rows[:40])
+            assert np.delete(np.abs(right - rows[:, 0]), 7).max() < 0.05
+
     @each_solver
     @pytest.mark.parametrize("centers", ["rls", "uniform", "rpcholesky"])
     def test_rules(self, centers, solver):
