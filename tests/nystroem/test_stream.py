@@ -397,17 +397,27 @@ class TestAnyPolicy:
 
     def test_float32(self, dictionary):
         """Also where later batches are float64. Seen red without a conversion."""
-        rows, y = X, Y
-        wide = fed(model(dictionary=dictionary), rows, y, 500)
-        narrow = fed(model(dictionary=dictionary), rows.astype(np.float32), y, 500)
+        wide = fed(model(dictionary=dictionary), X, Y, 500)
+        narrow = fed(model(dictionary=dictionary), X.astype(np.float32), Y, 500)
         mixed = model(dictionary=dictionary)
-        mixed.partial_fit(rows[:9].astype(np.float32), y[:9])
-        fed(mixed, rows[9:], y[9:], 500)
+        mixed.partial_fit(X[:9].astype(np.float32), Y[:9])
+        fed(mixed, X[9:], Y[9:], 500)
 
         assert narrow.components_.dtype == mixed.components_.dtype == np.float32
         for ridge in (narrow, mixed):
             np.testing.assert_allclose(ridge.predict(Q), wide.predict(Q), atol=2e-4)
             assert ridge.score(X, Y) == pytest.approx(wide.score(X, Y), abs=1e-6)
+
+    def test_float32_drifts_as_well(self, dictionary):
+        """Its span has fewer functions, so that other rows become centres."""
+        rows, y = X[BY_FEATURE], Y[BY_FEATURE]
+        wide, narrow = (
+            fed(model(dictionary=dictionary), rows.astype(dtype), y, 500)
+            for dtype in (np.float64, np.float32)
+        )
+
+        errors = [np.std(ridge.predict(X) - F) for ridge in (wide, narrow)]
+        assert errors[1] < 1.1 * errors[0]
 
     def test_sparse_and_dense_batches(self, dictionary):
         """Seen red with rows joined as they come."""
