@@ -140,7 +140,7 @@ class NystroemRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     "adaptive". Where rounding of sums of kernel values in float64 could come near to
     the penalty, which is known beforehand, the direct solver sums over functions of the
     basis instead, in up to some twice the time. For a stream, whose length is not
-    known, a thousand times the warm-up counts.
+    known, a hundred times the warm-up counts.
 
     Centres without digits enough of their own leave a small choice: far from all
     centres, predictions then depend on rounding.

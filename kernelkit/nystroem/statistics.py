@@ -14,7 +14,7 @@ from kernelkit.linalg.kernel_blocks import Centers, PairKernel
 Array = npt.NDArray[Any]
 
 _FEWEST_ROWS, _MOST_ROWS = 2**10, 2**14  # of a tile
-_ROUNDING = 100.0  # roundings in a sum of squares, and to be on the safe side
+_ROUNDING = 1000.0  # roundings in a sum over rows; far on the safe side
 _PANEL = 64  # columns: fewer make slow products, and more multiply by zeros
 _CELLS = 2**20  # numbers in a tile, if the centres are few
 

@@ -35,7 +35,7 @@ _FEWEST_ROWS, _MOST_ROWS = 256, 4096  # of a step after the warm-up
 _PROBED_ROWS = 1024  # of a step, whose residuals tell how new its rows are
 _NOISE = 1000.0  # roundings of k(x, x), below which a residual is none
 _DEVIATIONS = 3.0  # standard errors of a mean residual that may be chance
-_LENGTH = 1000.0  # of a stream, in warm-ups, up to which sums keep their digits
+_LENGTH = 100.0  # of a stream, in warm-ups, up to which sums keep their digits
 _NEW, _DRIFT = 2.0, 3.0  # novelties worth new centres, and a warning if there are none
 
 
