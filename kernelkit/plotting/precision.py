@@ -151,10 +151,7 @@ class PrecisionDisplay:
         MissingDependencyError
             If matplotlib is not installed.
         """
-        drawn: type = GaussianRBFRegressor
-        if isinstance(estimator, GaussianRBFClassifier):
-            drawn = GaussianRBFClassifier
-        check.is_drawn_by(cls, estimator, drawn)
+        check.is_drawn_by(cls, estimator, GaussianRBFRegressor, GaussianRBFClassifier)
         check.choice("kind", kind, _KINDS)
         check.choice("subspace", subspace, ("agop", "precision"))
         eigenvalues, eigenvectors = estimator.active_subspace(subspace)

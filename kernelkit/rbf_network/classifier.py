@@ -7,7 +7,6 @@ import numpy as np
 from scipy.special import log_expit, log_softmax, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_consistent_length
 
 from kernelkit import _parallel
@@ -223,7 +222,7 @@ class GaussianRBFClassifier(
     _parameter_constraints = {
         **PARAMETERS,
         "selection": check.one_of("average", "bic", "holdout", "cv"),
-        "class_weight": [dict, *check.one_of("balanced"), None],
+        "class_weight": check.CLASS_WEIGHT,
     }
 
     def __init__(
@@ -302,14 +301,9 @@ class GaussianRBFClassifier(
         classes, codes = check.labels(self, y)
         X = check.kernel_rows(self, X, reset=True, kernel=None, dtype=self.dtype)
         check_consistent_length(X, codes)
-        weights = self._weigh(sample_weight, classes, codes)
+        weights = check.class_weights(self, sample_weight, classes, codes)
         check.fraction("validation_fraction", self.validation_fraction)
-        used = np.unique(codes if weights is None else codes[weights > 0.0])
-        if len(used) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs rows of 2 classes or more, and all rows "
-                f"with weight are of one class, {classes[used[0]]!r}."
-            )
+        used = check.two_classes(self, weights, classes, codes)
         before, watch = self._before(), Watch(self, X, y)
         rng = check.rng(self.random_state)
         self.classes_ = classes[used]
@@ -333,23 +327,6 @@ class GaussianRBFClassifier(
                 ConvergenceWarning,
             )
         return self
-
-    def _weigh(self, sample_weight: Any, classes: Array, codes: Array) -> Array | None:
-        """Multiply the weights of rows by those of their classes."""
-        weights = check.weights(sample_weight, codes)
-        if self.class_weight is None:
-            return weights
-        if weights is None:
-            weights = np.ones(len(codes))
-        if isinstance(self.class_weight, str):
-            totals = np.bincount(codes, weights, minlength=len(classes))
-            used = totals > 0.0
-            factors = totals.sum() / (used.sum() * np.where(used, totals, 1.0))
-        else:
-            factors = compute_class_weight(
-                self.class_weight, classes=classes, y=classes
-            )
-        return check.weights(weights * factors[codes], codes)
 
     def _rows(self, data: Prepared) -> Rows:
         """Return prepared rows with targets 0 or 1: a column of two classes, or q."""
@@ -513,7 +490,7 @@ class GaussianRBFClassifier(
 
     def _give_the_shares(self, data: Prepared, rows: Rows) -> None:
         """Predict the shares of the classes: no feature varies."""
-        warn("X is constant in column after column: the classes get their shares.")
+        warn("X is constant in all columns: the classes get their shares.")
         self.structure_ = str(self._structure(0))
         self.n_iter_, self.loss_curve_, self.validation_scores_ = 0, [], []
         shares = np.average(rows.Y, axis=0, weights=rows.weights)

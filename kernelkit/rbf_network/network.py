@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils._param_validation import InvalidParameterError
 
 from kernelkit import _parallel
 from kernelkit import _validation as check
@@ -138,18 +137,8 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return centers_.choose_centers(
                 self.centers, X, weights, self.n_centers, rng=rng
             )
-        C = self._columns.standardise(self._given_centers(), np.float64)
+        C = self._columns.standardise(check.parameter_rows(self, "centers"), np.float64)
         return C[:, ~self._columns.is_constant]
-
-    def _given_centers(self) -> Array:
-        given = check.fit_data(type(self)(), self.centers)
-        if given.shape[1] != self.n_features_in_:
-            raise InvalidParameterError(
-                f"The 'centers' parameter of {type(self).__name__} must be a rule or "
-                f"of shape (n_centers, {self.n_features_in_}), like X. Got an array of "
-                f"shape {given.shape} instead."
-            )
-        return given
 
     def _structure(self, n_features: int) -> Structure:
         kind = "diag" if self.precision == "auto" else self.precision

@@ -317,11 +317,7 @@ class GaussianRBFRegressor(
         check_consistent_length(X, y)
         weights = check.weights(sample_weight, X)
         check.fraction("validation_fraction", self.validation_fraction)
-        if len(X) < 2:
-            raise ValueError(
-                f"Found n_samples=1 while a minimum of 2 is required by "
-                f"{type(self).__name__}, which learns from differences between rows."
-            )
+        check.several_rows(self, X)
         before, watch = self._before(), Watch(self, X, y)
         rng = check.rng(self.random_state)
         self._dtype = X.dtype.name
@@ -459,7 +455,7 @@ class GaussianRBFRegressor(
         if data.X.shape[1]:
             warn("y is constant, and so are the predictions.")
         else:
-            warn("X is constant in column by column: predictions are the mean of y.")
+            warn("X is constant in all columns: predictions are the mean of y.")
         d, (M, q) = data.X.shape[1], (len(data.C), data.Y.shape[1])
         self.structure_ = str(self._structure(d))
         self.lambda_, self.bic_ = float(self.alpha), 0.0
