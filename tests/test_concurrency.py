@@ -34,7 +34,12 @@ def problem(Estimator):
     return rows, WEIGHTS[:n], QUERIES[:n]
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:The features have rank:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The features have rank:UserWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:The objective still fell:sklearn.exceptions.ConvergenceWarning"
+    ),
+]
 each_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
 
 

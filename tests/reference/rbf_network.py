@@ -18,7 +18,8 @@ def basis(X, U, C, profile="gaussian"):
     """Evaluate ``phi(|U (x - c)|)`` of all pairs."""
     U = np.diag(U) if np.ndim(U) == 1 else U
     phi = PROFILES[profile]
-    return np.array([[phi(math.dist(U @ (x - c), [0] * len(U))) for c in C] for x in X])
+    radii = [[math.hypot(*z) for z in (x - C) @ U.T] for x in X]
+    return np.array([[phi(r) for r in row] for row in radii])
 
 
 def evidence(X, Y, weights, U, C, alpha, profile="gaussian"):
@@ -81,29 +82,75 @@ def slope(function, at, step=1e-5):
 
 
 def predict(model, X):
-    """Average the networks of a fitted regressor, each of which sums its functions."""
-    with np.errstate(over="ignore"):
-        Z = (np.asarray(X, dtype=float) - model.mean_) / model.scale_
-    total = 0.0
-    for net in model._networks:
-        phi = basis(np.clip(Z, -1e100, 1e100), net.U, net.C, model.kernel)
-        total = total + net.share * (net.intercept + phi @ net.coef)
-    y = model._outputs.mean + model._outputs.scale * total
+    """Predict by a regressor."""
+    y = model._outputs.mean + model._outputs.scale * _sums(model, X)[0]
     return y[:, 0] if np.ndim(model.intercept_) == 0 else y
 
 
 def bounds(model, X, queries, weights=None):
-    """Return what predictions must not fall below and not exceed: rounding apart.
+    """Return what predictions must not fall below and not exceed: rounding apart."""
+    y, (_, error), eps = predict(model, queries), _sums(model, queries), _eps(model)
+    error = model._outputs.scale * (error + eps) + eps * np.abs(y)
+    return y - error, y + error
+
+
+def logit_bounds(model, X, queries, weights=None):
+    """Return what the logit of the second of two classes must lie between."""
+    values, error = _sums(model, queries)
+    error = error + _eps(model) * (1.0 + np.abs(values[:, 0]))
+    return values[:, 0] - error, values[:, 0] + error
+
+
+def class_bounds(model, X, queries, weights=None):
+    """Return the first and the last of the classes 0 and 1 that are right."""
+    low, high = logit_bounds(model, X, queries, weights)
+    return np.greater(low, 0.0), np.greater(high, 0.0)
+
+
+def probability_bounds(model, X, queries, weights=None):
+    """Return what the probabilities of two classes must lie between."""
+    low, high = logit_bounds(model, X, queries, weights)
+    eps = 10.0 * _eps(model)
+    return (
+        (1.0 - eps) * np.column_stack([_logistic(-high), _logistic(low)]),
+        (1.0 + eps) * np.column_stack([_logistic(-low), _logistic(high)]),
+    )
+
+
+def direction_bounds(model, X, queries, weights=None):
+    """Return what coordinates along the active subspace must lie between."""
+    Z, vectors = _standardised(model, queries), model.active_subspace_[1]
+    values = Z @ vectors
+    error = 10.0 * _eps(model) * (np.abs(Z) @ np.abs(vectors))
+    return values - error, values + error
+
+
+def _sums(model, X):
+    """Average the networks of a model, each of which sums its functions.
 
     Far away a small distance may be a difference of large numbers.
     """
-    values = predict(model, queries)
-    eps = 1e-5 if np.dtype(model._dtype) == np.float32 else 1e-12
-    with np.errstate(over="ignore"):
-        Z = np.abs((np.asarray(queries, dtype=float) - model.mean_) / model.scale_)
-    error = eps * (np.abs(values) + model._outputs.scale.max())
+    Z, eps = _standardised(model, X), _eps(model)
+    total, error = 0.0, np.zeros(len(Z))
     for net in model._networks:
-        far = Z.clip(max=1e100) @ np.abs(np.atleast_2d(net.U)).max(axis=0)
-        size = model._outputs.scale.max() * np.abs(net.coef).sum()
+        phi = basis(Z, net.U, net.C, model.kernel)
+        total = total + net.share * (net.intercept + phi @ net.coef)
+        far = np.abs(Z) @ np.abs(np.atleast_2d(net.U)).max(axis=0, initial=0.0)
+        size = np.abs(net.coef).sum()
         error = error + size * np.minimum(eps * (1.0 + far) ** 2, 1.0)
-    return values - error, values + error
+    return total, error
+
+
+def _standardised(model, X):
+    with np.errstate(over="ignore"):
+        Z = (np.asarray(X, dtype=float) - model.mean_) / model.scale_
+    return np.clip(Z, -1e100, 1e100)
+
+
+def _eps(model):
+    return 1e-5 if np.dtype(model._dtype) == np.float32 else 1e-12
+
+
+def _logistic(z):
+    with np.errstate(over="ignore"):
+        return 1.0 / (1.0 + np.exp(-z))
