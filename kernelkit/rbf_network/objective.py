@@ -215,8 +215,8 @@ class Rows:
         self.place(U, C)
         sums = np.zeros((m + q + 1, m + q + 1))
         for rows in self._blocks(m):
-            psi = self._centred(rows)
-            sums += psi.T @ psi
+            psi = self._centred(rows).astype(np.float64, copy=False)
+            sums += psi.T @ psi  # their rounding must be small next to a penalty
         drift, total = sums[:-1, -1] / self.total, self.total
         sums = sums[:-1, :-1] - total * np.outer(drift, drift)
         return Normal(

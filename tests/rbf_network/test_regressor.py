@@ -374,6 +374,24 @@ class TestEdges:
             == float
         )
 
+    @pytest.mark.parametrize(("precision", "seed"), [("full", 17), ("diag", 15)])
+    def test_float32_is_as_good(self, precision, seed):
+        """Seen red with sums in float32: R^2 below 0."""
+        rng = np.random.default_rng(seed)
+        rows = rng.normal(size=(2500, 6))
+        y = np.sin(2.0 * rows[:, 0]) + rows[:, 1] * rows[:, 2]
+        y += 0.1 * rng.normal(size=2500)
+        fitted = GaussianRBFRegressor(precision=precision, random_state=0)
+
+        scores = [
+            fitted.fit(Z[:500], y[:500]).score(Z[500:], y[500:])
+            for Z in (rows, rows.astype(np.float32))
+        ]
+
+        assert scores[1] > scores[0] - 0.01
+        fitted.set_params(objective="ridge", alpha=1e-12)
+        fitted.fit(X.astype(np.float32), Y)
+
     def test_far_queries(self):
         fitted = model().fit(X, Y)
 
