@@ -79,7 +79,7 @@ def test_folds_predict_each_row_once(size):
 @pytest.mark.parametrize("name", ["kernelkit", "SVM"])
 @pytest.mark.parametrize("size", [(60, 5), (178, 13)])
 def test_wrong_prediction_is_a_mismatch(monkeypatch, name, size):
-    """Seen red with peers compared with themselves, and with a tolerance of 0.1."""
+    """Seen red with tolerances of 0.1 and 10."""
     problem = rbf.problem(arguments(n=[60] if size[1] == 5 else None), *size)
     method = next(m for m in rbf.methods(arguments()) if m.name == name)
     if name == "SVM":
