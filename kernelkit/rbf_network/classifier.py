@@ -23,6 +23,7 @@ from kernelkit.rbf_network.fitting import Candidate, Learned, Plan
 from kernelkit.rbf_network.logistic import Trained
 from kernelkit.rbf_network.network import (
     PARAMETERS,
+    Before,
     Columns,
     LearnedPrecision,
     Prepared,
@@ -113,8 +114,8 @@ class GaussianRBFClassifier(
         What `feature_importances_` says: how much f changes along a feature, or the
         size of its entries in the eigenvectors or on the diagonal of P.
     early_stopping : bool, default=False
-        Whether to hold out rows of each class and keep the iterate that predicts them
-        best; the weights are then fitted to all rows.
+        Whether to hold out rows of each class that has two or more, and keep the
+        iterate that predicts them best; the weights are then fitted to all rows.
     validation_fraction : float, default=0.15
         Share of each class that early stopping, or `selection` by "holdout", holds out.
     n_iter_no_change : int, default=10
@@ -124,7 +125,8 @@ class GaussianRBFClassifier(
     batch_rows : int or None, default=None
         Rows whose basis functions are held in memory at once; None chooses.
     warm_start : bool, default=False
-        Whether to begin at the last fit, if it had the same structure.
+        Whether to begin at the last fit, if it had the same structure and the same
+        features were constant.
     dtype : {"float32", "float64"} or None, default=None
         Precision of matrices with a row for each sample. None keeps that of float32
         rows.
@@ -311,10 +313,10 @@ class GaussianRBFClassifier(
         codes = np.searchsorted(used, codes)
         X, Y = X.astype(np.float64), codes[:, None].astype(np.float64)
         with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
-            data = self._prepare(X, Y, weights, rng)
+            data = self._prepare(X, Y, weights)
             rows = self._rows(data)
             if not data.X.shape[1]:
-                self._give_the_shares(data, rows)
+                self._give_the_shares(data, rows, rng)
                 watch.end()
                 return self
             fits = self._learn(data, rows, self._plan(watch), before, rng, run)
@@ -360,7 +362,7 @@ class GaussianRBFClassifier(
         data: Prepared,
         rows: Rows,
         plan: Plan,
-        before: dict[str, tuple[Array, Array, float]],
+        before: Before,
         rng: np.random.Generator,
         run: _parallel.Run,
     ) -> list[tuple[float, Learned, Trained]]:
@@ -373,7 +375,7 @@ class GaussianRBFClassifier(
         if is_auto and self.selection in ("holdout", "cv"):
             folds = [chosen] if self.selection == "holdout" else _folds(codes, rng)
             scores = np.zeros(len(candidates))
-            for fold in folds:
+            for fold in filter(len, folds):
                 fits = self._fit_without(fold, rows, candidates, plan, rng, run)
                 held = rows.part(fold)
                 scores -= [logistic.loss_on(held, trained) for _, trained in fits]
@@ -451,7 +453,7 @@ class GaussianRBFClassifier(
         chosen = []
         for k in range(len(self.classes_)):
             members = rng.permutation(np.flatnonzero(codes == k))
-            size = round(self.validation_fraction * len(members))
+            size = max(round(self.validation_fraction * len(members)), 1)
             chosen.append(members[: min(size, len(members) - 1)])
         return np.sort(np.concatenate(chosen))
 
@@ -488,17 +490,21 @@ class GaussianRBFClassifier(
             intercept=intercept,
         )
 
-    def _give_the_shares(self, data: Prepared, rows: Rows) -> None:
+    def _give_the_shares(
+        self, data: Prepared, rows: Rows, rng: np.random.Generator
+    ) -> None:
         """Predict the shares of the classes: no feature varies."""
         warn("X is constant in all columns: the classes get their shares.")
         self.structure_ = str(self._structure(0))
+        self.bic_ = 0.0
         self.n_iter_, self.loss_curve_, self.validation_scores_ = 0, [], []
+        C = self._choose_centers(data, rng)
         shares = np.average(rows.Y, axis=0, weights=rows.weights)
         logits = logit(shares) if len(shares) == 1 else np.log(shares)
         network = Classification(
             U=np.zeros(0),
-            C=data.C,
-            coef=np.zeros((len(data.C), len(shares))),
+            C=C,
+            coef=np.zeros((len(C), len(shares))),
             name=self.structure_,
             intercept=logits if len(shares) == 1 else logits - logits.mean(),
         )

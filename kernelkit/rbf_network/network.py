@@ -102,7 +102,11 @@ class Prepared:
     X: Array
     Y: Array
     weights: Array | None
-    C: Array
+
+
+# Factor, centres and penalty of the networks of an earlier fit, by their names and the
+# columns that varied.
+Before = dict[tuple[str, bytes], tuple[Array, Array, float]]
 
 
 class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -115,27 +119,23 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     _networks: list[Any]
 
-    def _prepare(
-        self, X: Array, Y: Array, weights: Array | None, rng: np.random.Generator
-    ) -> Prepared:
-        """Merge and standardise the rows, drop constant columns, choose centres."""
+    def _prepare(self, X: Array, Y: Array, weights: Array | None) -> Prepared:
+        """Merge and standardise the rows, drop constant columns."""
         X, Y, weights = centers_.merge_rows(X, Y, weights)
         columns = Columns.of(X, weights)
         columns = columns if self.standardize else columns.alike()
         self._columns = columns
         self.mean_, self.scale_ = columns.mean, columns.scale
         varied = ~columns.is_constant
-        X = columns.standardise(X, np.float64)[:, varied]
-        C = self._choose_centers(X, weights, rng)
-        return Prepared(X.astype(self._dtype), Y, weights, C)
+        X = columns.standardise(X, self._dtype)[:, varied]
+        return Prepared(X, Y, weights)
 
-    def _choose_centers(
-        self, X: Array, weights: Array | None, rng: np.random.Generator
-    ) -> Array:
+    def _choose_centers(self, data: Prepared, rng: np.random.Generator) -> Array:
         """Choose centres among prepared rows, or take the given ones."""
         if isinstance(self.centers, str):
+            X = data.X.astype(np.float64)
             return centers_.choose_centers(
-                self.centers, X, weights, self.n_centers, rng=rng
+                self.centers, X, data.weights, self.n_centers, rng=rng
             )
         C = self._columns.standardise(check.parameter_rows(self, "centers"), np.float64)
         return C[:, ~self._columns.is_constant]
@@ -158,33 +158,41 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         C = np.concatenate([net.C for net in self._networks])
         self.centers_ = self.mean_ + self.scale_ * C
 
-    def _before(self) -> dict[str, tuple[Array, Array, float]]:
-        """Return the networks of the last fit, if the next begins there."""
+    def _before(self) -> Before:
+        """Return the networks of the last fit, if the next may begin there.
+
+        They stay in standardised units: other units of a column change nothing. Those
+        of a fit that learned nothing would teach nothing.
+        """
         if not self.warm_start or "_networks" not in vars(self):
             return {}
-        if len(self.mean_) != self.n_features_in_:
-            return {}
+        varied = ~self._columns.is_constant
         return {
-            net.name: (net.U, self.mean_ + self.scale_ * net.C, net.alpha)
+            (net.name, varied.tobytes()): (
+                net.U[..., varied],
+                net.C[:, varied],
+                net.alpha,
+            )
             for net in self._networks
+            if net.U.any()
         }
 
     def _candidate(
         self,
         data: Prepared,
         shape: Structure,
-        before: dict[str, tuple[Array, Array, float]],
+        before: Before,
         rng: np.random.Generator,
     ) -> Candidate:
         """Give a structure centres of its own, or what it had before."""
-        C = self._choose_centers(data.X.astype(np.float64), data.weights, rng)
-        if str(shape) not in before:
+        C = self._choose_centers(data, rng)
+        key = str(shape), (~self._columns.is_constant).tobytes()
+        if key not in before:
             return Candidate(shape, C)
-        varied = ~self._columns.is_constant
-        U, old, alpha = before[str(shape)]
-        if isinstance(self.centers, str):
-            C = self._columns.standardise(old, np.float64)[:, varied]
-        return Candidate(shape, C, (U[..., varied], alpha))
+        U, old, alpha = before[key]
+        if isinstance(self.centers, str) and len(old) == len(C):
+            C = old
+        return Candidate(shape, C, (U, alpha))
 
     @property
     def _factor(self) -> Array:
@@ -269,15 +277,26 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         -------
         T : ndarray of shape (n_samples, n_components)
             Coordinates.
+
+        Raises
+        ------
+        ValueError
+            If coordinates overflow.
         """
         check.is_fitted(self)
-        Z = self._standardised(X)
+        X = check.query_data(self, X)
         values, vectors = self.active_subspace_
         if n_components is not None:
             n_components = _components(n_components)
         kept = vectors[:, : subspace.n_kept(n_components, values)]
-        with _parallel.one_blas_thread:
-            return Z @ kept.astype(self._dtype)
+        with _parallel.one_blas_thread, np.errstate(over="ignore", invalid="ignore"):
+            T = ((X - self.mean_) / self.scale_ @ kept).astype(self._dtype)
+        if not np.isfinite(T).all():
+            raise ValueError(
+                "Coordinates overflow this far from the training rows: rescale the "
+                "features."
+            )
+        return T
 
     def inverse_transform(self, X: Any) -> Array:
         """Return the rows nearest to the mean that have these coordinates.

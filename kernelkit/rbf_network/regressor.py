@@ -21,6 +21,7 @@ from kernelkit.rbf_network.callbacks import (
 from kernelkit.rbf_network.fitting import Learned, Plan
 from kernelkit.rbf_network.network import (
     PARAMETERS,
+    Before,
     Columns,
     LearnedPrecision,
     Prepared,
@@ -135,7 +136,8 @@ class GaussianRBFRegressor(
     batch_rows : int or None, default=None
         Rows whose basis functions are held in memory at once; None chooses.
     warm_start : bool, default=False
-        Whether to begin at the last fit, if it had the same structure.
+        Whether to begin at the last fit, if it had the same structure and the same
+        features were constant.
     dtype : {"float32", "float64"} or None, default=None
         Precision of matrices with a row for each sample. None keeps that of float32
         rows.
@@ -324,10 +326,10 @@ class GaussianRBFRegressor(
         self._is_flat = y.ndim == 1
         X, Y = X.astype(np.float64), y.reshape(len(y), -1)
         with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
-            data = self._prepare(X, Y, weights, rng)
+            data = self._prepare(X, Y, weights)
             outputs = Columns.of(data.Y, data.weights)
             if outputs.is_constant.all() or not data.X.shape[1]:
-                self._give_the_mean(data, outputs)
+                self._give_the_mean(data, outputs, rng)
                 watch.end()
                 return self
             Y = outputs.standardise(data.Y, self._dtype)[:, ~outputs.is_constant]
@@ -355,7 +357,7 @@ class GaussianRBFRegressor(
         data: Prepared,
         rows: Rows,
         plan: Plan,
-        before: dict[str, tuple[Array, Array, float]],
+        before: Before,
         rng: np.random.Generator,
         run: _parallel.Run,
     ) -> list[tuple[float, Learned]]:
@@ -450,19 +452,22 @@ class GaussianRBFRegressor(
             total=normal.total,
         )
 
-    def _give_the_mean(self, data: Prepared, outputs: Columns) -> None:
+    def _give_the_mean(
+        self, data: Prepared, outputs: Columns, rng: np.random.Generator
+    ) -> None:
         """Predict the mean: no feature, or no target, varies."""
         if data.X.shape[1]:
             warn("y is constant, and so are the predictions.")
         else:
             warn("X is constant in all columns: predictions are the mean of y.")
-        d, (M, q) = data.X.shape[1], (len(data.C), data.Y.shape[1])
+        C = self._choose_centers(data, rng)
+        d, (M, q) = data.X.shape[1], (len(C), data.Y.shape[1])
         self.structure_ = str(self._structure(d))
         self.lambda_, self.bic_ = float(self.alpha), 0.0
         self.n_iter_, self.loss_curve_, self.validation_scores_ = 0, [], []
         network = Regression(
             U=np.zeros(d),
-            C=data.C,
+            C=C,
             coef=np.zeros((M, q)),
             name=self.structure_,
             alpha=self.lambda_,

@@ -163,7 +163,7 @@ class TestDefinition:
 
     @each_kind
     def test_structures(self, precision):
-        fitted = model(precision=precision, rank=1).fit(X, Y)
+        fitted = model(precision=precision, rank=1, random_state=2).fit(X, Y)
 
         rank = np.linalg.matrix_rank(fitted.precision_)
         assert rank == (1 if precision == "low_rank" else 4)
@@ -197,6 +197,7 @@ class TestAuto:
         axes = drawn(lambda rows: 4.0 * np.sin(2.0 * rows[:, 0]), 0, n=400, d=6)
         slant = np.linalg.qr(RNG.normal(size=(6, 6)))[0]
         params = {"precision": "auto", "selection": selection, "n_centers": 50}
+        params["random_state"] = 1
 
         along = model(**params).fit(*axes)
         across = model(**params).fit(axes[0] @ slant, axes[1])
@@ -275,6 +276,17 @@ class TestEdges:
         assert np.isfinite(fitted.predict_log_proba(Q)).all()
         assert fitted.predict_proba(X[[7]])[0, 2] > 0.1
         assert min(fitted.validation_scores_, default=0.0) > -5.0
+
+    @pytest.mark.parametrize("n_classes", [2, 3, 6])
+    def test_rows_of_small_classes_are_held_out(self, n_classes):
+        """Seen red with a share of a class that is rounded to no row."""
+        y = np.arange(6) % n_classes
+
+        chosen = model(precision="auto", selection="holdout").fit(X[:6], y)
+        stopped = model(early_stopping=True).fit(X[:6], y)
+
+        assert np.isfinite(chosen.predict_log_proba(Q)).all()
+        assert bool(stopped.validation_scores_) == (n_classes < 6)
 
     def test_balanced_weights(self):
         """Seen red with factors that are not inverse to the shares."""
