@@ -93,7 +93,7 @@ def quick(Estimator, **params):
     if "bandwidth" in names:
         params = {"bandwidth": 0.5, **params}
     if "n_centers" in names:
-        params = {"n_centers": 5, "tol": 1.0, **params}
+        params = {"n_centers": 5, "tol": 0.01, **params}
     if "index_set" in names:  # of many features
         params = {"degree": 1, **params}
     return new(Estimator, **params)

@@ -20,6 +20,7 @@ from kernelkit.rbf_network.subspace import (
     spectrum,
 )
 
+_MOST_PENALTY = 1e8  # so that values stay below _FAILED
 _PENALTY = 0.3  # of the precision, where it is not given
 _LEAST_ALPHA, _LARGEST_ALPHA = 1e-10, 1e4  # per unit of weight, in a search
 _START_ROWS = 2000  # that the start looks at
@@ -100,9 +101,9 @@ def median_distance(X: Array, C: Array) -> float:
 def penalty(plan: Plan, shape: Structure, rows: Rows, C: Array) -> float:
     """Return the penalty of the precision that a plan means."""
     if plan.mu is not None:
-        return plan.mu
+        return min(plan.mu, _MOST_PENALTY)
     mu = _PENALTY * shape.n_free / shape.n_features
-    return mu * median_distance(rows.X, C) / rows.total
+    return min(mu * median_distance(rows.X, C) / rows.total, _MOST_PENALTY)
 
 
 def center_pull(rows: Rows, C: Array) -> float:
@@ -113,7 +114,7 @@ def center_pull(rows: Rows, C: Array) -> float:
     some = rows.X[:: max(len(rows.X) // _START_ROWS, 1)]
     squares = (some**2).sum(axis=1)[:, None] - 2.0 * some @ C.T + (C**2).sum(axis=1)
     spread = max(float(squares.min(axis=1).mean()) / C.shape[1], 1e-3)
-    return 1.0 / (spread * rows.total)
+    return min(1.0 / (spread * rows.total), _MOST_PENALTY)
 
 
 def scaled(U: Array, rows: Rows, C: Array) -> Array:

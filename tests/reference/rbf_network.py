@@ -119,7 +119,8 @@ def probability_bounds(model, X, queries, weights=None):
 
 def direction_bounds(model, X, queries, weights=None):
     """Return what coordinates along the active subspace must lie between."""
-    Z, vectors = _standardised(model, queries), model.active_subspace_[1]
+    Z = (np.asarray(queries, dtype=float) - model.mean_) / model.scale_
+    vectors = model.active_subspace_[1]
     values = Z @ vectors
     error = 10.0 * _eps(model) * (np.abs(Z) @ np.abs(vectors))
     return values - error, values + error
