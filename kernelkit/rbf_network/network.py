@@ -10,6 +10,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._validation import Array
+from kernelkit._warnings import warn
 from kernelkit.rbf_network import centers as centers_
 from kernelkit.rbf_network import subspace
 from kernelkit.rbf_network.fitting import Candidate
@@ -21,6 +22,8 @@ PRECISIONS = ("iso", "diag", "low_rank", "full", "auto")
 IMPORTANCES = ("agop", "precision", "precision_diag")
 
 _TILE_CELLS = 2**20  # of basis functions that a prediction holds per thread
+_LIGHT = 0.1  # mean weight of rows, below which penalties may outweigh them
+_EQUAL = 1e-12  # relative span of a column that is constant but for rounding
 _FAR = {"float32": 1e15, "float64": 1e100}  # whose squares are finite
 
 PARAMETERS: dict[str, Any] = {
@@ -40,6 +43,7 @@ PARAMETERS: dict[str, Any] = {
     "early_stopping": check.BOOLEAN,
     "validation_fraction": check.POSITIVE,
     "n_iter_no_change": check.WHOLE,
+    "n_components": [*check.WHOLE, *check.PART, None],
     "kernel": check.one_of(*PROFILES),
     "batch_rows": [*check.WHOLE, None],
     "warm_start": check.BOOLEAN,
@@ -63,14 +67,15 @@ class Columns:
         """Measure them."""
         low, high = X.min(axis=0), X.max(axis=0)
         span = high - low
-        is_constant = span == 0.0
+        is_constant = span <= _EQUAL * np.maximum(np.abs(low), np.abs(high))
         span = np.where(is_constant, 1.0, span)
         parts = (X - low) / span
         mean = np.average(parts, axis=0, weights=weights)
         scale = np.sqrt(np.average((parts - mean) ** 2, axis=0, weights=weights))
         scale[(scale == 0.0) | is_constant] = 1.0
         mean = np.where(is_constant, X[0], low + span * mean)
-        return cls(mean, np.where(is_constant, 1.0, span * scale), is_constant)
+        scale = np.maximum(span * scale, np.nextafter(0.0, 1.0))
+        return cls(mean, np.where(is_constant, 1.0, scale), is_constant)
 
     def alike(self) -> "Columns":
         """Return the same with one scale for all: their root mean square."""
@@ -122,6 +127,12 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _prepare(self, X: Array, Y: Array, weights: Array | None) -> Prepared:
         """Merge and standardise the rows, drop constant columns."""
         X, Y, weights = centers_.merge_rows(X, Y, weights)
+        if weights is not None and weights.sum() < _LIGHT * len(X):
+            warn(
+                f"sample_weight counts rows, and sums to {weights.sum():.3g} for "
+                f"{len(X)} different ones: penalties may outweigh them. Weights of "
+                "mean 1 count every row once."
+            )
         columns = Columns.of(X, weights)
         columns = columns if self.standardize else columns.alike()
         self._columns = columns
@@ -227,7 +238,7 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         check.is_fitted(self)
         if check.choice("kind", kind, ("agop", "precision")) == "agop":
             return self.active_subspace_
-        return subspace.spectrum(dense(self._factor))
+        return subspace.precision_spectrum(self._factor)
 
     @property
     def feature_importances_(self) -> Array:
@@ -262,21 +273,18 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         with np.errstate(over="ignore"):
             return precision(self._factor / self.scale_)
 
-    def transform(self, X: Any, n_components: int | float | None = None) -> Array:
+    def transform(self, X: Any) -> Array:
         """Project standardised rows on the leading directions of `active_subspace_`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows.
-        n_components : int, float or None, default=None
-            Number of directions; a float in (0, 1] is a share of the eigenvalues' sum.
-            None keeps all.
 
         Returns
         -------
-        T : ndarray of shape (n_samples, n_components)
-            Coordinates.
+        T : ndarray of shape (n_samples, k)
+            Coordinates, along as many directions as `n_components` says.
 
         Raises
         ------
@@ -285,10 +293,7 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         check.is_fitted(self)
         X = check.query_data(self, X)
-        values, vectors = self.active_subspace_
-        if n_components is not None:
-            n_components = _components(n_components)
-        kept = vectors[:, : subspace.n_kept(n_components, values)]
+        kept = self.active_subspace_[1][:, : self._n_features_out]
         with _parallel.one_blas_thread, np.errstate(over="ignore", invalid="ignore"):
             T = ((X - self.mean_) / self.scale_ @ kept).astype(self._dtype)
         if not np.isfinite(T).all():
@@ -328,10 +333,5 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     @property
     def _n_features_out(self) -> int:
-        return self.active_subspace_[1].shape[1]
-
-
-def _components(number: Any) -> int | float:
-    if isinstance(number, float) and number != 1.0:
-        return check.fraction("n_components", number)
-    return 1.0 if isinstance(number, float) else check.count("n_components", number)
+        number = check.part_or_count("n_components", self.n_components)
+        return subspace.n_kept(number, self.active_subspace_[0])

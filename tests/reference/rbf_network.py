@@ -129,7 +129,8 @@ def direction_bounds(model, X, queries, weights=None):
 def _sums(model, X):
     """Average the networks of a model, each of which sums its functions.
 
-    Far away a small distance may be a difference of large numbers.
+    Far away a small distance may be a difference of large numbers, of whose error the
+    Laplacian, which has a peak, sees the square root.
     """
     Z, eps = _standardised(model, X), _eps(model)
     total, error = 0.0, np.zeros(len(Z))
@@ -138,7 +139,10 @@ def _sums(model, X):
         total = total + net.share * (net.intercept + phi @ net.coef)
         far = np.abs(Z) @ np.abs(np.atleast_2d(net.U)).max(axis=0, initial=0.0)
         size = np.abs(net.coef).sum()
-        error = error + size * np.minimum(eps * (1.0 + far) ** 2, 1.0)
+        rounding = eps * (1.0 + far) ** 2
+        if model.kernel == "laplace":
+            rounding = np.sqrt(rounding)
+        error = error + size * np.minimum(rounding, 1.0)
     return total, error
 
 
