@@ -43,6 +43,7 @@ NON_NEGATIVE = [Interval(Real, 0, None, closed="left")]
 SHARE = [Interval(Real, 0, 1, closed="both")]
 SHARE_BELOW_1 = [Interval(Real, 0, 1, closed="left")]
 FRACTION = [Interval(Real, 0, 1, closed="neither")]
+PART = [Interval(Real, 0, 1, closed="right")]
 NUMBER = [Interval(Real, None, None, closed="neither")]
 WHOLE = [Interval(Integral, 1, None, closed="left")]
 BOOLEAN = ["boolean"]
@@ -203,6 +204,19 @@ def fraction(name: str, value: Any) -> float:
             f"The {name!r} argument must be a number in (0, 1). Got {value!r} instead."
         )
     return float(value)
+
+
+def part_or_count(name: str, value: Any) -> int | float | None:
+    """Check a whole number >= 1, a share in (0, 1] that is no int, or None."""
+    if value is None:
+        return None
+    is_whole = isinstance(value, Integral)
+    if not isinstance(value, Real) or not value > 0 or (value > 1 and not is_whole):
+        raise ValueError(
+            f"The {name!r} parameter must be a whole number >= 1, a share in (0, 1] or "
+            f"None. Got {value!r} instead."
+        )
+    return int(value) if is_whole else float(value)
 
 
 def positive(name: str, value: Any) -> float:

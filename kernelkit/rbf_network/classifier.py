@@ -120,6 +120,9 @@ class GaussianRBFClassifier(
         Share of each class that early stopping, or `selection` by "holdout", holds out.
     n_iter_no_change : int, default=10
         Iterations without progress on rows held out, after which to stop.
+    n_components : int, float or None, default=None
+        Number of directions that `transform` keeps; a float in (0, 1] is a share of the
+        sum of eigenvalues of `active_subspace_`, and None keeps all.
     kernel : {"gaussian", "laplace", "matern32", "matern52"}, default="gaussian"
         Profile of the basis functions.
     batch_rows : int or None, default=None
@@ -190,7 +193,8 @@ class GaussianRBFClassifier(
     ConvergenceWarning
         By `fit`, if the objective still fell when `max_iter` was reached.
     UserWarning
-        By `fit`, if no feature varies: probabilities are the shares of the classes.
+        By `fit`, if no feature varies: probabilities are the shares of the classes; or
+        if weights are below 0.1 in the mean.
 
     See Also
     --------
@@ -217,7 +221,7 @@ class GaussianRBFClassifier(
     >>> model = GaussianRBFClassifier(random_state=0).fit(X[:400], y[:400])
     >>> model.score(X[400:], y[400:]) > 0.95
     True
-    >>> model.transform(X[400:], 2).shape
+    >>> model.set_params(n_components=2).transform(X[400:]).shape
     (169, 2)
     """
 
@@ -248,6 +252,7 @@ class GaussianRBFClassifier(
         early_stopping: bool = False,
         validation_fraction: float = 0.15,
         n_iter_no_change: int = 10,
+        n_components: int | float | None = None,
         kernel: str = "gaussian",
         batch_rows: int | None = None,
         warm_start: bool = False,
@@ -274,6 +279,7 @@ class GaussianRBFClassifier(
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.n_components = n_components
         self.kernel = kernel
         self.batch_rows = batch_rows
         self.warm_start = warm_start
@@ -294,7 +300,8 @@ class GaussianRBFClassifier(
         y : array-like of shape (n_samples,)
             Labels of two classes or more.
         sample_weight : array-like of shape (n_samples,), default=None
-            Nonnegative row weights, not all zero; None weighs every row 1.
+            Nonnegative row weights, not all zero; None weighs every row 1. They count
+            rows: their sum is the n of all penalties.
 
         Returns
         -------

@@ -26,6 +26,7 @@ _LEAST_ALPHA, _LARGEST_ALPHA = 1e-10, 1e4  # per unit of weight, in a search
 _START_ROWS = 2000  # that the start looks at
 _START_ROUNDS = 2
 _START_ALPHA = 1e-3  # relative to the mean of the diagonal
+_MOST_START_ALPHA = 1e-3  # per unit of weight
 _START_FACTORS = 50  # most directions in the second round
 _SCALE_ROWS = 500
 _LEAST_SHARE = 0.02
@@ -302,6 +303,7 @@ def search(
     vector, value, has_stopped = minimise(target, vector, trace, rng)
     if trace.best is not None:
         vector = trace.best
+        value = target.evaluate(vector)[0]
     U, C, alpha = target.unpack(vector)
     if plan.verbose:
         seconds = time.perf_counter() - begin
@@ -446,10 +448,12 @@ def learn(
         score=score,
         pull=center_pull(rows, C),
     )
+    is_worse = bool(score) and max(first.scores) > max(second.scores, default=-np.inf)
     return replace(
-        second,
+        first if is_worse else second,
         curve=first.curve + second.curve,
         scores=first.scores + second.scores,
+        is_settled=second.is_settled,
     )
 
 
@@ -470,11 +474,14 @@ def learn_all(
     if plan.init == "agop":
         directions = agop_spectrum(rows, candidates[0].C)
     score = None if held is None else score_on(held)
+    alpha = plan.alpha
+    if plan.objective == "evidence":  # which is flat where all weights are nothing
+        alpha = min(alpha, _MOST_START_ALPHA * rows.total)
     tasks = []
     for candidate in candidates:
         shape, C = candidate.structure, candidate.C
         factors = starts(plan.init, plan.n_restarts, shape, directions, rng)
-        tries = [(scaled(U, rows, C), plan.alpha) for U in factors]
+        tries = [(scaled(U, rows, C), alpha) for U in factors]
         if candidate.begin is not None:
             tries[0] = candidate.begin
         for U, alpha in tries:
@@ -545,7 +552,7 @@ def shares(costs: Array, n: float) -> Array:
 
 def bic(value: float, shape: Structure, n: float) -> float:
     """Return the objective plus the cost of the free parameters, per row."""
-    return value + shape.n_free * float(np.log(n)) / (2.0 * n)
+    return value + shape.n_free * float(np.log(max(n, 1.0))) / (2.0 * n)
 
 
 def structures(n_features: int, n: float) -> list[Structure]:

@@ -99,7 +99,7 @@ class GaussianRBFRegressor(
         with `alpha` fixed.
     alpha : float, default=1e-2
         Penalty of the weights, > 0, not divided by n; with the evidence, where the
-        search for it begins.
+        search for it begins, though not above a thousandth of n.
     mu : float or "auto", default="auto"
         Penalty of P, half of `mu` times its trace. "auto" is in proportion to the
         number of free parameters of P, per row and feature, and to the median squared
@@ -131,6 +131,9 @@ class GaussianRBFRegressor(
         Share of the rows that early stopping, or `selection` by "holdout", holds out.
     n_iter_no_change : int, default=10
         Iterations without progress on rows held out, after which to stop.
+    n_components : int, float or None, default=None
+        Number of directions that `transform` keeps; a float in (0, 1] is a share of the
+        sum of eigenvalues of `active_subspace_`, and None keeps all.
     kernel : {"gaussian", "laplace", "matern32", "matern52"}, default="gaussian"
         Profile of the basis functions.
     batch_rows : int or None, default=None
@@ -203,7 +206,8 @@ class GaussianRBFRegressor(
     ConvergenceWarning
         By `fit`, if the objective still fell when `max_iter` was reached.
     UserWarning
-        By `fit`, if no feature or no target varies: predictions are the mean.
+        By `fit`, if no feature or no target varies: predictions are the mean; or if
+        weights are below 0.1 in the mean.
 
     Notes
     -----
@@ -261,6 +265,7 @@ class GaussianRBFRegressor(
         early_stopping: bool = False,
         validation_fraction: float = 0.15,
         n_iter_no_change: int = 10,
+        n_components: int | float | None = None,
         kernel: str = "gaussian",
         batch_rows: int | None = None,
         warm_start: bool = False,
@@ -288,6 +293,7 @@ class GaussianRBFRegressor(
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.n_components = n_components
         self.kernel = kernel
         self.batch_rows = batch_rows
         self.warm_start = warm_start
@@ -308,7 +314,8 @@ class GaussianRBFRegressor(
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets, finite numbers.
         sample_weight : array-like of shape (n_samples,), default=None
-            Nonnegative row weights, not all zero; None weighs every row 1.
+            Nonnegative row weights, not all zero; None weighs every row 1. They count
+            rows: their sum is the n of all penalties.
 
         Returns
         -------
@@ -375,13 +382,11 @@ class GaussianRBFRegressor(
                 folds = np.array_split(order, min(_FOLDS, n))
             scores = fitting.compare(rows, candidates, folds, plan, rng=rng, run=run)
             candidates = [candidates[int(scores.argmax())]]
+        held_rows = None
+        if self.early_stopping:
+            rows, held_rows = rows.part(kept), rows.part(held)
         fits = fitting.learn_all(
-            rows.part(kept) if self.early_stopping else rows,
-            candidates,
-            plan,
-            rng=rng,
-            run=run,
-            held=rows.part(held) if self.early_stopping else None,
+            rows, candidates, plan, rng=rng, run=run, held=held_rows
         )
         costs = [fitting.bic(fit.loss, fit.structure, rows.total) for fit in fits]
         best = int(np.argmin(costs))
@@ -503,7 +508,10 @@ class GaussianRBFRegressor(
             Query rows.
         return_std : bool, default=False
             Whether to return the standard deviation of a new target, too: of the
-            noise, and of what is not known of the weights and the constant.
+            noise, and of what is not known of the weights and the constant. The
+            precision, the centres and the penalty are taken as known, so it is too
+            small where rows are not many more than free numbers of the precision:
+            of 100 rows of 10 features, intervals of 90 % with "full" held 53 %.
 
         Returns
         -------

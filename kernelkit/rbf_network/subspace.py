@@ -90,6 +90,14 @@ def spectrum(root: Array) -> tuple[Array, Array]:
     return sizes**2, (vectors * signs[:, None]).T
 
 
+def precision_spectrum(U: Array) -> tuple[Array, Array]:
+    """Return eigenvalues, descending, and eigenvectors of a precision U'U."""
+    if U.ndim == 2:
+        return spectrum(U)
+    order = np.argsort(-(U**2), kind="stable")
+    return U[order] ** 2, np.eye(len(U))[:, order]
+
+
 def effective_rank(eigenvalues: Array) -> float:
     """Return ``(sum g)^2 / sum g^2``, 0 if all are 0."""
     largest = eigenvalues.max(initial=0.0)

@@ -80,7 +80,7 @@ def test_projection_of_numbers():
     display = PrecisionDisplay.from_estimator(MODEL, X, Y, kind="projection")
 
     (dots,) = display.rows_
-    np.testing.assert_allclose(dots.get_offsets(), MODEL.transform(X, 2))
+    np.testing.assert_allclose(dots.get_offsets(), MODEL.transform(X)[:, :2])
     np.testing.assert_array_equal(dots.get_array(), Y)
     assert display.colorbar_.ax.get_ylabel() == "target"
 
@@ -92,7 +92,7 @@ def test_projection_on_one_direction():
     display = PrecisionDisplay.from_estimator(model, X, Y, kind="projection")
 
     (dots,) = display.rows_
-    expected = np.column_stack([model.transform(X, 1)[:, 0], Y])
+    expected = np.column_stack([model.transform(X)[:, 0], Y])
     np.testing.assert_allclose(dots.get_offsets(), expected)
     assert display.ax_.get_ylabel() == "target"
     assert display.colorbar_ is None
@@ -103,7 +103,7 @@ def test_projection_of_classes():
     display = PrecisionDisplay.from_estimator(CLASSIFIER, X, LABELS, kind="projection")
 
     classes = CLASSIFIER.classes_
-    T = CLASSIFIER.transform(X, 2)
+    T = CLASSIFIER.transform(X)[:, :2]
     for dots, label in zip(display.rows_, classes, strict=True):
         np.testing.assert_allclose(dots.get_offsets(), T[label == LABELS])
     texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]

@@ -151,11 +151,13 @@ class TestDefinition:
         vectors = fitted.active_subspace_[1]
         expected = (Q + 5.0 - fitted.mean_) / fitted.scale_ @ vectors
         np.testing.assert_allclose(T, expected)
-        np.testing.assert_array_equal(fitted.transform(Q + 5.0, 2), T[:, :2])
         np.testing.assert_allclose(fitted.inverse_transform(T), Q + 5.0)
         assert fitted.feature_importances_.sum() == pytest.approx(1.0)
         assert fitted.feature_importances_.argmin() == 3
-        assert fitted.get_feature_names_out()[0] == "gaussianrbfclassifier0"
+        fitted.set_params(n_components=2)
+        np.testing.assert_array_equal(fitted.transform(Q + 5.0), T[:, :2])
+        names = ["gaussianrbfclassifier0", "gaussianrbfclassifier1"]
+        assert fitted.get_feature_names_out().tolist() == names
 
     def test_selection_of_features(self):
         assert SelectFromModel(model()).fit(X, Y).get_support()[0]
@@ -315,6 +317,11 @@ class TestEdges:
             weighted.predict_proba(Q), repeated.predict_proba(Q)
         )
 
+    def test_weights_of_little_sum(self):
+        """Seen red without a word, when all classes get their shares."""
+        with pytest.warns(UserWarning, match=r"sample_weight.*of mean 1"):
+            model().fit(X, Y, sample_weight=np.full(len(X), 1.0 / len(X)))
+
     def test_classes_without_weight_are_unknown(self):
         """Seen red with all labels kept."""
         weighted = model().fit(X, Y3, sample_weight=Y3 != "up")
@@ -347,6 +354,7 @@ class TestEdges:
 
         shares = np.unique(y, return_counts=True)[1] / 100
         np.testing.assert_allclose(fitted.predict_proba(Q[:, :3]), [shares] * 40)
+        assert fitted.bic_ == 0.0
         assert not fitted.feature_importances_.any()
         assert np.isfinite(fitted.transform(Q[:, :3])).all()
 

@@ -186,6 +186,38 @@ class TestStages:
         got = fitting.score_on(held)(fit.U, fit.C, solution)
         assert got == pytest.approx(max(fit.scores), rel=1e-8)
 
+    @quiet
+    @pytest.mark.parametrize("m", [6, 20])
+    def test_best_iterate_of_both_stages_is_returned(self, m):
+        """Seen red with the best of the second stage, whatever the first one scored."""
+        rng = np.random.default_rng(20)
+        Z = rng.normal(size=(80, 5))
+        y = np.sin(2.0 * Z[:, 0]) + Z[:, 1] * Z[:, 2] + 0.8 * rng.normal(size=80)
+        rows = Rows(Z[:64], y[:64, None] - y.mean())
+        held = Rows(Z[64:], y[64:, None] - y.mean())
+        shape = structure("full", 5)
+
+        plan = Plan(learn_centers=True, mu=1e-6, patience=5, tol=0.0)
+        C = choose_centers("random", rows.X, None, m, rng=rng)
+        fit = learn(rows, C, shape, plan, held=held)
+
+        solution = objective.solve(rows.normal(fit.U, fit.C), fit.alpha)
+        got = fitting.score_on(held)(fit.U, fit.C, solution)
+        assert got == pytest.approx(max(fit.scores), rel=1e-6)
+        assert (fit.C == C).all() == (m == 20)
+
+    @quiet
+    def test_value_belongs_to_the_iterate(self):
+        """Seen red with that of the last iterate."""
+        rows, C = problem(80)
+        held = rows.part(slice(None, None, 5))
+        kept = rows.part(np.delete(np.arange(80), slice(None, None, 5)))
+
+        fit = learn(kept, C, structure("full", 6), Plan(patience=3, tol=0.0), held=held)
+
+        at = fit.U, fit.C, np.log(fit.alpha)
+        assert fit.loss == pytest.approx(objective.evidence(kept, *at).value, rel=1e-9)
+
     def test_score_is_r_squared(self):
         """Seen red with the constant left out."""
         rows, C = problem()
@@ -238,6 +270,14 @@ class TestSolvers:
         assert model()._plan(100, watch).solver == "lbfgs"
         assert model(solver="lbfgs")._plan(200, watch).solver == "lbfgs"
         assert fitted.score(Q, TRUTH) > 0.7
+
+    @quiet
+    @pytest.mark.parametrize("alpha", [1e-12, 1e2, 1e6, 1e12])
+    def test_any_penalty_to_begin_with(self, alpha):
+        """Seen red with a start where all weights are nothing."""
+        fitted = model(alpha=alpha, tol=1e-6).fit(X, Y)
+
+        assert fitted.score(Q, TRUTH) > 0.85
 
     def test_blocks_change_nothing_but_rounding(self):
         whole = model(max_iter=8, tol=1e-2).fit(X, Y).predict(Q)

@@ -10,7 +10,9 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes, make_friedman1
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_selection import RFE, SelectFromModel
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
 
 from kernelkit.rbf_network.objective import PROFILES
 from kernelkit.rbf_network.regressor import GaussianRBFRegressor
@@ -148,6 +150,23 @@ class TestDefinition:
         share = np.mean(np.abs(TRUTH - mean) < std)
         assert 0.4 < share < 0.95
 
+    def test_intervals_cover(self):
+        """Nine of ten new targets lie within 1.645; the share is less than 3 off.
+
+        Seen red with standard deviations that are 0.9 or 1.2 times as large.
+        """
+        shares = []
+        for seed in range(5):
+            rng = np.random.default_rng(seed)
+            rows = rng.normal(size=(1300, 5))
+            y = np.sin(2.0 * rows[:, 0]) + rows[:, 1] * rows[:, 2]
+            y += 0.5 * rng.normal(size=1300)
+            fitted = model(60, precision="auto", tol=1e-5).fit(rows[:300], y[:300])
+            mean, std = fitted.predict(rows[300:], return_std=True)
+            shares.append(np.mean(np.abs(y[300:] - mean) < 1.645 * std))
+
+        assert np.mean(shares) == pytest.approx(0.9, abs=0.03)
+
 
 class TestSubspace:
     """Directions, importances and projections."""
@@ -168,18 +187,22 @@ class TestSubspace:
 
         vectors = fitted.active_subspace_[1]
         np.testing.assert_allclose(T, (Q - fitted.mean_) / fitted.scale_ @ vectors)
-        np.testing.assert_array_equal(fitted.transform(Q, 2), T[:, :2])
-        assert 1 <= fitted.transform(Q, 0.9).shape[1] < 6
+        assert len(fitted.get_feature_names_out()) == 6
         np.testing.assert_allclose(fitted.inverse_transform(T), Q)
         back = fitted.transform(fitted.inverse_transform(T[:, :2]))
         np.testing.assert_allclose(back[:, :2], T[:, :2], atol=1e-12)
         np.testing.assert_allclose(back[:, 2:], 0.0, atol=1e-12)
-        assert len(fitted.get_feature_names_out()) == 6
+        two = fitted.set_params(n_components=2).transform(Q)
+        np.testing.assert_array_equal(two, T[:, :2])
 
-    @pytest.mark.parametrize("n_components", [0, 1.5, 0.0, "all", True])
+    @pytest.mark.parametrize("n_components", [0, 1.5, 0.0, "all", -2])
     def test_wrong_number_of_components(self, n_components):
+        """Seen red with a number that only `fit` checks."""
         with pytest.raises(ValueError, match="n_components"):
-            model().fit(X, Y).transform(Q, n_components)
+            model(n_components=n_components).fit(X, Y)
+        fitted = model().fit(X, Y).set_params(n_components=n_components)
+        with pytest.raises(ValueError, match="n_components"):
+            fitted.transform(Q)
 
     def test_too_many_coordinates(self):
         with pytest.raises(ValueError, match="7 components, and there are 6"):
@@ -195,6 +218,31 @@ class TestSubspace:
             values, vectors = fitted.active_subspace(kind)
             assert values.shape == (3,)
             np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-10)
+
+    def test_precision_of_many_features(self):
+        """Seen red with a singular value decomposition, which takes a minute."""
+        wide = RNG.normal(size=(40, 1500))
+        fitted = model(10, max_iter=2, tol=1.0).fit(wide, wide[:, 3])
+
+        values, vectors = fitted.active_subspace("precision")
+
+        np.testing.assert_allclose((vectors * values) @ vectors.T, fitted.precision_)
+        assert (np.diff(values) <= 0.0).all()
+
+    def test_number_of_components(self):
+        """Seen red with names of all directions."""
+        fitted = model(n_components=2).set_output(transform="pandas").fit(X, Y)
+
+        T = fitted.transform(Q)
+
+        names = ["gaussianrbfregressor0", "gaussianrbfregressor1"]
+        assert T.columns.tolist() == names
+        assert model(n_components=2).fit_transform(X, Y).shape == (100, 2)
+        assert fitted.set_params(n_components=np.float32(0.5)).transform(Q).shape[1] < 6
+        assert fitted.set_params(n_components=1.0).transform(Q).shape[1] == 6
+        pipe = make_pipeline(fitted, Ridge())
+        pipe.set_params(gaussianrbfregressor__n_components=3).fit(X, Y)
+        assert len(pipe[-1].coef_) == 3
 
     def test_selection_of_features(self):
         """Seen red with weights called `coef_`, which are read first."""
@@ -269,6 +317,18 @@ class TestEdges:
 
         assert np.isfinite(fitted.predict(Q)).all()
 
+    def test_column_constant_up_to_rounding(self):
+        """Seen red with a column of which only the last digit varies."""
+        noisy = np.where(RNG.uniform(size=100) < 0.5, 0.3, 0.1 + 0.2)
+
+        with_it = model().fit(np.column_stack([X, noisy]), Y)
+
+        assert with_it.feature_importances_[6] == 0.0
+        queries = np.column_stack([Q, np.ones(50)])
+        np.testing.assert_allclose(
+            with_it.predict(queries), model().fit(X, Y).predict(Q), rtol=1e-8
+        )
+
     def test_column_given_twice(self):
         """Each twin has half of the gradient, so both have half of its square."""
         rows, y = make_friedman1(300, n_features=6, noise=0.5, random_state=0)
@@ -289,6 +349,14 @@ class TestEdges:
 
         np.testing.assert_array_equal(weighted.predict(Q), repeated.predict(Q))
         assert weighted.sigma2_ == repeated.sigma2_
+
+    @pytest.mark.parametrize("total", [1.0, 1e-100])
+    def test_weights_of_little_sum(self, total):
+        """Seen red without a word: all weights of basis functions are then nothing."""
+        weights = np.full(len(X), total / len(X))
+
+        with pytest.warns(UserWarning, match=r"sample_weight.*of mean 1"):
+            model().fit(X, Y, sample_weight=weights)
 
     def test_order_of_rows_does_not_matter(self):
         order = RNG.permutation(len(X))
