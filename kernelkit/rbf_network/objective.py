@@ -17,9 +17,11 @@ from kernelkit._validation import Array
 from kernelkit.rbf_network.structure import latent
 
 NOISE_FLOOR = 1e-12  # of the variance of the targets: keeps the evidence finite
-_BLOCK_CELLS = 2**17  # rows times centres: three matrices of these stay in the cache
+_FEW_CELLS = 2**17  # rows times centres that are one block
+_BLOCK_CELLS = 2**15  # of more: three matrices of these stay in the cache
+_BLOCK_ROWS = 64  # at least: fewer make slow products
 _LEAST_EXPONENT = -100.0  # smaller values would make products denormal, and slow
-_SHIFT_ROWS = 256  # that estimate the means of the basis functions
+_SHIFT_ROWS = 64  # that estimate the means of the basis functions
 _JITTER = (0.0, *10.0 ** np.arange(-14, -5))  # times the mean of the diagonal
 
 
@@ -255,9 +257,13 @@ class Rows:
         return back.gradients()
 
     def _blocks(self, n_centers: int) -> Iterator[slice]:
-        step = self._block_rows or max(_BLOCK_CELLS // n_centers, 1)
-        for start in range(0, len(self.X), step):
-            yield slice(start, min(start + step, len(self.X)))
+        n = len(self.X)
+        step = self._block_rows
+        if step is None:
+            is_small = n * n_centers <= _FEW_CELLS
+            step = n if is_small else max(_BLOCK_CELLS // n_centers, _BLOCK_ROWS)
+        for start in range(0, n, step):
+            yield slice(start, min(start + step, n))
 
     def place(self, U: Array, C: Array) -> None:
         """Move rows and centres to the latent space, where distances are plain."""
@@ -367,8 +373,9 @@ def solve(normal: Normal, alpha: float) -> Solution | None:
         return None
     coef = lapack.dpotrs(factor, b, lower=1)[0]
     log_det = 2.0 * float(np.log(factor.diagonal()).sum())
-    inverse = lapack.dpotri(factor, lower=1)[0]
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    inverse = lapack.dpotri(factor, lower=1)[0]  # above the diagonal it has zeros
+    inverse = inverse + inverse.T
+    inverse.flat[:: len(gram) + 1] *= 0.5
     # The last term is zero but for rounding, whose effect it makes quadratic.
     residual = b - gram @ coef - added * coef
     misfit = normal.squares - ((b + residual) * coef).sum(axis=0)
