@@ -210,13 +210,15 @@ def part_or_count(name: str, value: Any) -> int | float | None:
     """Check a whole number >= 1, a share in (0, 1] that is no int, or None."""
     if value is None:
         return None
-    is_whole = isinstance(value, Integral)
-    if not isinstance(value, Real) or not value > 0 or (value > 1 and not is_whole):
-        raise ValueError(
-            f"The {name!r} parameter must be a whole number >= 1, a share in (0, 1] or "
-            f"None. Got {value!r} instead."
-        )
-    return int(value) if is_whole else float(value)
+    if isinstance(value, Integral) and int(value) >= 1:
+        return int(value)
+    is_share = isinstance(value, Real) and not isinstance(value, Integral)
+    if is_share and 0.0 < float(value) <= 1.0:
+        return float(value)
+    raise ValueError(
+        f"The {name!r} parameter must be a whole number >= 1, a share in (0, 1] or "
+        f"None. Got {value!r} instead."
+    )
 
 
 def positive(name: str, value: Any) -> float:
@@ -378,7 +380,7 @@ def two_classes(
     if len(used) == 1:
         raise ValueError(
             f"{type(estimator).__name__} needs rows of 2 classes or more, and all rows "
-            f"with weight are of one class, {classes[used[0]]!r}."
+            f"with weight are of one class, {classes[used].tolist()[0]!r}."
         )
     return used
 

@@ -10,6 +10,7 @@ from sklearn.base import is_classifier
 from kernelkit import _validation as check
 from kernelkit.plotting._axes import axes_or_new, names_of
 from kernelkit.rbf_network import GaussianRBFClassifier, GaussianRBFRegressor
+from kernelkit.rbf_network.structure import precision as precision_of
 
 Array = npt.NDArray[Any]
 
@@ -27,8 +28,9 @@ class PrecisionDisplay:
 
     Parameters
     ----------
-    precision : ndarray of shape (n_features, n_features)
-        Precision for standardised rows.
+    factor : ndarray of shape (k, n_features) or (n_features,)
+        Factor U of the precision U'U for standardised rows; a vector if that is
+        diagonal.
     eigenvalues : ndarray of shape (r,)
         Spectrum of the active subspace, descending.
     eigenvectors : ndarray of shape (n_features, r)
@@ -77,7 +79,7 @@ class PrecisionDisplay:
 
     def __init__(
         self,
-        precision: Array,
+        factor: Array,
         eigenvalues: Array,
         eigenvectors: Array,
         *,
@@ -87,7 +89,7 @@ class PrecisionDisplay:
         is_class: bool = False,
         kind: str = "precision",
     ) -> None:
-        self.precision = precision
+        self.factor = factor
         self.eigenvalues = eigenvalues
         self.eigenvectors = eigenvectors
         self.feature_names = feature_names
@@ -160,13 +162,8 @@ class PrecisionDisplay:
             Z = (check.query_data(estimator, X) - estimator.mean_) / estimator.scale_
             rows = Z @ eigenvectors
             values = np.asarray(estimator.predict(X) if y is None else y)
-            if values.shape != (len(rows),):
-                raise ValueError(
-                    f"One value per row can be drawn: expected y of shape "
-                    f"({len(rows)},), got {values.shape}."
-                )
         display = cls(
-            estimator.precision_,
+            estimator._factor,
             eigenvalues,
             eigenvectors,
             feature_names=names_of(estimator, range(estimator.n_features_in_)),
@@ -208,8 +205,8 @@ class PrecisionDisplay:
         if n_components is None:
             n_components = 2 if kind == "projection" else _MOST_DIRECTIONS
         k = min(check.count("n_components", n_components), len(self.eigenvalues))
-        if kind == "projection" and (self.rows is None or k == 0):
-            raise ValueError("A projection needs rows and a direction: pass X.")
+        if kind == "projection":
+            self._check_projection(k)
         self.ax_ = axes_or_new(ax)
         self.figure_ = self.ax_.figure
         self.image_: Any = None
@@ -226,9 +223,26 @@ class PrecisionDisplay:
             self._plot_projection(min(k, 2), **kwargs)
         return self
 
+    @property
+    def precision(self) -> Array:
+        """Precision for standardised rows, of shape (n_features, n_features)."""
+        return precision_of(self.factor)
+
+    def _check_projection(self, k: int) -> None:
+        if self.rows is None or self.values is None:
+            raise ValueError("A projection needs rows: pass X.")
+        if k == 0:
+            raise ValueError("There is no direction to project on: no feature varied.")
+        if self.values.shape != (len(self.rows),):
+            raise ValueError(
+                f"One value per row can be drawn: expected y of shape "
+                f"({len(self.rows)},), got {self.values.shape}."
+            )
+
     def _plot_precision(self, **kwargs: Any) -> None:
-        largest = float(np.abs(self.precision).max(initial=0.0)) or 1.0
-        self._map(self.precision, largest, "precision", **kwargs)
+        P = self.precision
+        largest = float(np.abs(P).max(initial=0.0)) or 1.0
+        self._map(P, largest, "precision", **kwargs)
         self._name_features(self.ax_.xaxis)
         self.ax_.tick_params(axis="x", rotation=90)
 
@@ -265,10 +279,12 @@ class PrecisionDisplay:
         elif k == 1:
             self.rows_ = [self.ax_.scatter(T[:, 0], y, **kwargs)]
         else:
-            kwargs = {"cmap": "viridis"} | kwargs
-            self.rows_ = [self.ax_.scatter(T[:, 0], T[:, 1], c=y, **kwargs)]
-            self.colorbar_ = self.figure_.colorbar(self.rows_[0], ax=self.ax_)
-            self.colorbar_.set_label("target")
+            if not {"c", "color"} & set(kwargs):
+                kwargs = {"c": y, "cmap": "viridis"} | kwargs
+            self.rows_ = [self.ax_.scatter(T[:, 0], T[:, 1], **kwargs)]
+            if self.rows_[0].get_array() is not None:
+                self.colorbar_ = self.figure_.colorbar(self.rows_[0], ax=self.ax_)
+                self.colorbar_.set_label("target")
         if k == 2:
             self.ax_.set_ylabel(names[1])
         else:
@@ -281,7 +297,9 @@ class PrecisionDisplay:
         for j, label in enumerate(classes):
             T = self.rows[codes == j]
             height = T[:, 1] if k == 2 else np.full(len(T), j)
-            options = {"color": f"C{j % 10}", "label": str(label)} | kwargs
+            options = {"label": str(label)} | kwargs
+            if not {"c", "color"} & set(kwargs):
+                options["color"] = f"C{j % 10}"
             self.rows_.append(self.ax_.scatter(T[:, 0], height, **options))
         if k == 1:
             self.ax_.set_yticks(range(len(classes)), classes.astype(str))
@@ -296,7 +314,9 @@ class PrecisionDisplay:
 
     def _map(self, values: Array, largest: float, label: str, **kwargs: Any) -> None:
         """Draw a heat map in which 0 is white."""
-        kwargs = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest} | kwargs
+        if "norm" not in kwargs:
+            kwargs = {"vmin": -largest, "vmax": largest} | kwargs
+        kwargs = {"cmap": "RdBu_r"} | kwargs
         self.image_ = self.ax_.imshow(values, **kwargs)
         self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_)
         self.colorbar_.set_label(label)

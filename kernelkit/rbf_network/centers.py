@@ -25,7 +25,8 @@ def merge_rows(
     order = np.argsort(table[:, 0], kind="stable")
     first = table[order, 0]
     if (first[1:] == first[:-1]).any():
-        order = np.lexsort(table.T[::-1])
+        keys = table if weights is None else np.column_stack([table, weights])
+        order = np.lexsort(keys.T[::-1])
     table = table[order]
     starts = _starts(table)
     sums = np.diff(np.append(starts, len(table))).astype(np.float64)

@@ -362,6 +362,7 @@ class GaussianRBFClassifier(
             patience=self.n_iter_no_change,
             verbose=int(self.verbose),
             after_iteration=watch.step,
+            is_stopped=watch.is_stopped,
         )
 
     def _learn(
@@ -612,11 +613,12 @@ class GaussianRBFClassifier(
         """
         check.is_fitted(self)
         Z = self._standardised(X).astype(np.float64)
-        with _parallel.one_blas_thread:
-            parts = [
-                subspace.gradients(Z[tile], self._networks, self.kernel)
-                for tile in self._tiles(len(Z))
-            ]
+        tasks = [
+            (subspace.gradients, (Z[tile], self._networks, self.kernel))
+            for tile in self._tiles(len(Z), self._networks[0].coef.shape[1])
+        ]
+        with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
+            parts = run(tasks)
         G = (np.concatenate(parts) / self.scale_).astype(self._dtype)
         return G[:, 0] if G.shape[1] == 1 else G.transpose(0, 2, 1)
 

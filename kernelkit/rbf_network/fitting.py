@@ -69,6 +69,7 @@ class Plan:
     patience: int = 10
     verbose: int = 0
     after_iteration: Callable[[], bool] = lambda: False  # whether to stop
+    is_stopped: Callable[[], bool] = lambda: False  # so that no search need begin
 
 
 @dataclass(frozen=True)
@@ -299,8 +300,11 @@ def search(
     target = Target(rows, shape, C, plan, mu, pull)
     vector = target.pack(U, C, alpha)
     trace = _Trace(target, score)
-    minimise = _adam if plan.solver == "adam" else _lbfgs
-    vector, value, has_stopped = minimise(target, vector, trace, rng)
+    if plan.is_stopped():
+        value, has_stopped = target.evaluate(vector)[0], True
+    else:
+        minimise = _adam if plan.solver == "adam" else _lbfgs
+        vector, value, has_stopped = minimise(target, vector, trace, rng)
     if trace.best is not None:
         vector = trace.best
         value = target.evaluate(vector)[0]
@@ -390,6 +394,8 @@ def _adam(
             break
         if since >= plan.patience:
             return best[1], best[0], True
+        if iteration == plan.max_iter:
+            break
         trace.first = value if trace.first is None else trace.first
         if target.has_alpha:
             vector[p] = np.log(_fixed_point(normal, solution))
@@ -435,7 +441,7 @@ def learn(
     """
     rows = rows.part(slice(None))  # with room of its own
     first = search(rows, C, shape, U, alpha, plan, rng=rng, score=score)
-    if not plan.learn_centers:
+    if not plan.learn_centers or plan.is_stopped():
         return first
     second = search(
         rows,
@@ -448,9 +454,9 @@ def learn(
         score=score,
         pull=center_pull(rows, C),
     )
-    is_worse = bool(score) and max(first.scores) > max(second.scores, default=-np.inf)
+    best = [max(fit.scores, default=-np.inf) for fit in (first, second)]
     return replace(
-        first if is_worse else second,
+        first if best[0] > best[1] else second,
         curve=first.curve + second.curve,
         scores=first.scores + second.scores,
         is_settled=second.is_settled,
@@ -474,14 +480,14 @@ def learn_all(
     if plan.init == "agop":
         directions = agop_spectrum(rows, candidates[0].C)
     score = None if held is None else score_on(held)
-    alpha = plan.alpha
+    first_alpha = plan.alpha
     if plan.objective == "evidence":  # which is flat where all weights are nothing
-        alpha = min(alpha, _MOST_START_ALPHA * rows.total)
+        first_alpha = min(first_alpha, _MOST_START_ALPHA * rows.total)
     tasks = []
     for candidate in candidates:
         shape, C = candidate.structure, candidate.C
         factors = starts(plan.init, plan.n_restarts, shape, directions, rng)
-        tries = [(scaled(U, rows, C), alpha) for U in factors]
+        tries = [(scaled(U, rows, C), first_alpha) for U in factors]
         if candidate.begin is not None:
             tries[0] = candidate.begin
         for U, alpha in tries:

@@ -54,6 +54,7 @@ class _Coordinates:
         p = 1.0 / max(rows.Y.shape[1], 2)
         hessian = p * (1.0 - p) * normal.gram / normal.total
         added = alpha / normal.total + _JITTER * hessian.trace() / len(C)
+        added += len(C) * np.finfo(rows.X.dtype).eps  # rounding of the Gram matrix
         hessian.flat[:: len(C) + 1] += added
         self.L = cholesky(hessian, lower=True)
         self.means = normal.means
@@ -188,19 +189,21 @@ def train(rows: Rows, first: Learned, plan: Plan, held: Rows | None = None) -> T
         if plan.after_iteration() or is_late:
             raise StopIteration
 
-    found = optimize.minimize(
-        target.evaluate,
-        vector,
-        jac=True,
-        method="L-BFGS-B",
-        callback=after,
-        options={
-            "maxcor": 20,
-            "maxiter": plan.max_iter,
-            "ftol": plan.tol,
-            "gtol": plan.tol,
-        },
-    )
+    found = optimize.OptimizeResult(x=vector, fun=curve[0], status=0)
+    if not plan.is_stopped():
+        found = optimize.minimize(
+            target.evaluate,
+            vector,
+            jac=True,
+            method="L-BFGS-B",
+            callback=after,
+            options={
+                "maxcor": 20,
+                "maxiter": plan.max_iter,
+                "ftol": plan.tol,
+                "gtol": plan.tol,
+            },
+        )
     U, C, coef, intercept = target.unpack(best if scores else found.x)
     if plan.verbose:
         seconds = time.perf_counter() - begin

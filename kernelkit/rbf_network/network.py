@@ -149,7 +149,14 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 self.centers, X, data.weights, self.n_centers, rng=rng
             )
         C = self._columns.standardise(check.parameter_rows(self, "centers"), np.float64)
-        return C[:, ~self._columns.is_constant]
+        C = C[:, ~self._columns.is_constant]
+        if np.abs(C).max(initial=0.0) > _FAR[self._dtype] ** 0.5:
+            raise ValueError(
+                "The 'centers' parameter has rows too far from those of X, up to "
+                f"{np.abs(C).max():.1e} standard deviations: give them in the units of "
+                "X."
+            )
+        return C
 
     def _structure(self, n_features: int) -> Structure:
         kind = "diag" if self.precision == "auto" else self.precision
@@ -327,8 +334,9 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             Z = T @ vectors[:, : T.shape[1]].T
         return (self.mean_ + self.scale_ * Z).astype(self._dtype)
 
-    def _tiles(self, n: int) -> list[slice]:
-        step = max(_TILE_CELLS // max(len(net.C) for net in self._networks), 1)
+    def _tiles(self, n: int, n_outputs: int = 1) -> list[slice]:
+        cells = n_outputs * max(len(net.C) for net in self._networks)
+        step = max(_TILE_CELLS // cells, 1)
         return [slice(start, start + step) for start in range(0, n, step)]
 
     @property

@@ -86,9 +86,16 @@ def basis(X: Array, U: Array, C: Array, profile: str) -> Array:
 
 
 def slopes(X: Array, U: Array, C: Array, profile: str) -> Array:
-    """Evaluate the derivatives of the basis functions in their exponents: (n, M)."""
+    """Evaluate the derivatives of the basis functions in their exponents: (n, M).
+
+    Those of rows so far away that exponents are clipped are 0.
+    """
     exponents = _rows_side(latent(X, U)) @ _centers_side(latent(C, U)).T
-    return PROFILES[profile](exponents)[1]
+    is_far = exponents <= _LEAST_EXPONENT
+    found = PROFILES[profile](exponents)[1]
+    if profile == "gaussian":
+        found[is_far] = 0.0
+    return found
 
 
 def _rows_side(Z: Array) -> Array:

@@ -130,7 +130,8 @@ class GaussianRBFRegressor(
     validation_fraction : float, default=0.15
         Share of the rows that early stopping, or `selection` by "holdout", holds out.
     n_iter_no_change : int, default=10
-        Iterations without progress on rows held out, after which to stop.
+        Iterations without progress on rows held out, or for "adam" of the objective,
+        after which to stop.
     n_components : int, float or None, default=None
         Number of directions that `transform` keeps; a float in (0, 1] is a share of the
         sum of eigenvalues of `active_subspace_`, and None keeps all.
@@ -413,6 +414,7 @@ class GaussianRBFRegressor(
             patience=self.n_iter_no_change,
             verbose=int(self.verbose),
             after_iteration=watch.step,
+            is_stopped=watch.is_stopped,
         )
 
     def _solve(
@@ -494,7 +496,8 @@ class GaussianRBFRegressor(
         sigma2 = sum(net.share * net.sigma2 for net in networks)
         coef = outputs.scale * coef
         intercept = outputs.mean + outputs.scale * intercept
-        sigma2 = outputs.scale**2 * sigma2
+        with np.errstate(over="ignore"):  # of far numbers, the squares are infinite
+            sigma2 = outputs.scale**2 * sigma2
         self.dual_coef_: Array = coef[:, 0] if self._is_flat else coef
         self.intercept_: Any = float(intercept[0]) if self._is_flat else intercept
         self.sigma2_: Any = float(sigma2[0]) if self._is_flat else sigma2
@@ -561,11 +564,14 @@ class GaussianRBFRegressor(
         """
         check.is_fitted(self)
         Z = self._standardised(X).astype(np.float64)
-        with _parallel.one_blas_thread:
-            parts = [
-                subspace.gradients(Z[tile], self._networks, self.kernel)
-                for tile in self._tiles(len(Z))
-            ]
-        G = self._outputs.scale[:, None] * np.concatenate(parts) / self.scale_
-        G = G.astype(self._dtype)
+        tasks = [
+            (subspace.gradients, (Z[tile], self._networks, self.kernel))
+            for tile in self._tiles(len(Z), self._networks[0].coef.shape[1])
+        ]
+        with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
+            parts = run(tasks)
+        G = np.concatenate(parts)
+        G *= self._outputs.scale[:, None]
+        G /= self.scale_
+        G = G.astype(self._dtype, copy=False)
         return G[:, 0] if self._is_flat else G.transpose(0, 2, 1)

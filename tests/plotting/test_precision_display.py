@@ -1,11 +1,13 @@
 import subprocess
 import sys
+import tracemalloc
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import SymLogNorm
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -164,12 +166,82 @@ def test_nothing_that_matters(kind):
         ({"kind": "projection"}, "pass X"),
         ({"kind": "directions", "n_components": 0}, "n_components"),
         ({"subspace": "pca"}, "'subspace' argument"),
-        ({"X": X, "y": Y[:3]}, r"shape \(80,\), got \(3,\)"),
+        ({"X": X, "y": Y[:3], "kind": "projection"}, r"shape \(80,\), got \(3,\)"),
     ],
 )
 def test_wrong_arguments_are_named(params, words):
     with pytest.raises(ValueError, match=words):
         PrecisionDisplay.from_estimator(MODEL, **params)
+
+
+def test_several_targets_are_drawn_but_not_in_a_projection():
+    """Seen red with values that are looked at before they are needed."""
+    model = fit(y=np.column_stack([Y, -Y]))
+
+    display = PrecisionDisplay.from_estimator(model, X, kind="spectrum")
+
+    assert display.line_ is not None
+    with pytest.raises(ValueError, match=r"shape \(80,\), got \(80, 2\)"):
+        display.plot("projection")
+
+
+@pytest.mark.parametrize("options", [{"c": Y[::-1]}, {"c": "k"}, {"color": "k"}])
+@pytest.mark.parametrize("n_components", [1, 2])
+def test_colors_may_be_given(options, n_components):
+    """Seen red with colours that are given twice."""
+    display = PrecisionDisplay.from_estimator(
+        MODEL, X, Y, kind="projection", n_components=n_components, **options
+    )
+
+    (dots,) = display.rows_
+    if options.get("c") is None or isinstance(options["c"], str):
+        assert dots.get_facecolor()[0].tolist()[:3] == [0.0, 0.0, 0.0]
+        assert display.colorbar_ is None
+    else:
+        np.testing.assert_array_equal(dots.get_array(), Y[::-1])
+
+
+def test_color_of_classes_may_be_given():
+    """Seen red with a colour of each class all the same."""
+    for name in ("c", "color"):
+        display = PrecisionDisplay.from_estimator(
+            CLASSIFIER, X, kind="projection", **{name: "k"}
+        )
+
+        for dots in display.rows_:
+            assert dots.get_facecolor()[0].tolist()[:3] == [0.0, 0.0, 0.0]
+
+
+def test_norm_may_be_given():
+    """Seen red with limits besides it."""
+    norm = SymLogNorm(1e-3)
+
+    display = PrecisionDisplay.from_estimator(MODEL, norm=norm)
+
+    assert display.image_.norm is norm
+
+
+def test_no_direction_to_project_on():
+    """Seen red with the words of missing rows."""
+    with pytest.warns(UserWarning, match="constant"):
+        model = fit(rows=np.ones_like(X))
+
+    with pytest.raises(ValueError, match="no feature varied"):
+        PrecisionDisplay.from_estimator(model, X, kind="projection")
+
+
+def test_precision_is_made_when_it_is_drawn():
+    """Seen red with a matrix of all pairs of features."""
+    rows = RNG.normal(size=(40, 900))
+    model = fit(rows=rows, y=rows[:, 0], precision="diag", max_iter=1, tol=1.0)
+
+    tracemalloc.start()
+    display = PrecisionDisplay.from_estimator(model, kind="spectrum")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 900 * 900 * 8
+    np.testing.assert_array_equal(display.precision, model.precision_)
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,16 @@ class TestMergedRows:
         assert len(rows) == 2
         assert weights is None
 
+    def test_order_of_weights_does_not_matter(self):
+        """Seen red with weights that are summed in the order of the rows."""
+        rows, weights = np.repeat(X[:9], 3, axis=0), np.tile([0.1, 0.2, 0.3], 9)
+        order = RNG.permutation(27)
+
+        sums = merge_rows(rows, rows[:, :1], weights)[2]
+
+        again = merge_rows(rows[order], rows[order][:, :1], weights[order])[2]
+        np.testing.assert_array_equal(again, sums)
+
 
 class TestRules:
     """What every rule does."""

@@ -249,6 +249,11 @@ class TestEdges:
         with pytest.raises(ValueError, match=r"2 classes or more.*'no'"):
             model(class_weight={"yes": 0.0}).fit(X, Y)
 
+    def test_one_class_is_named_as_it_was_given(self):
+        """Seen red with the name of a numpy type."""
+        with pytest.raises(ValueError, match=r"of one class, 0\."):
+            model().fit(X, np.zeros(len(X), dtype=int))
+
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     def test_not_finite(self, value):
         bad = X.copy()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from reference.rbf_network import predict as reference_predict
 from reference.rbf_network import slope
+from sklearn.base import clone
 from sklearn.datasets import make_friedman1
 
 from kernelkit._parallel import in_order
@@ -126,6 +127,23 @@ class TestStarts:
 
         cold = fitted.set_params(warm_start=False).fit(X, targets).score(X, targets)
         assert warm > cold - 0.02
+
+    def test_each_structure_begins_at_its_own_penalty(self):
+        """Seen red with the penalty that an earlier structure began at."""
+        rows, C = problem(100)
+        shapes = [structure("diag", 6), structure("iso", 6)]
+        begun = [fitting.Candidate(shapes[0], C, (np.ones(6), 1e3))]
+        others = [fitting.Candidate(shapes[1], C)]
+        options = {"run": in_order, "plan": Plan(max_iter=2)}
+
+        _, after = fitting.learn_all(
+            rows, begun + others, rng=np.random.default_rng(0), **options
+        )
+
+        (alone,) = fitting.learn_all(
+            rows, others, rng=np.random.default_rng(0), **options
+        )
+        assert after.alpha == alone.alpha
 
     @quiet
     def test_warm_start_in_other_units(self):
@@ -270,6 +288,23 @@ class TestSolvers:
         assert model()._plan(100, watch).solver == "lbfgs"
         assert model(solver="lbfgs")._plan(200, watch).solver == "lbfgs"
         assert fitted.score(Q, TRUTH) > 0.7
+
+    def test_adam_ends_with_a_look_at_its_last_step(self, monkeypatch):
+        """Seen red with batches of which nothing came."""
+        rows, C = problem(600)
+        monkeypatch.setattr(fitting, "_BATCH", 100)
+        monkeypatch.setattr(fitting, "_BATCH_PER_CENTER", 1)
+        calls = []
+        evaluate = fitting.Target.evaluate
+        monkeypatch.setattr(
+            fitting.Target,
+            "evaluate",
+            lambda target, vector: calls.append(1) or evaluate(target, vector),
+        )
+
+        learn(rows, C, structure("diag", 6), Plan(solver="adam", tol=0.0, max_iter=2))
+
+        assert len(calls) == 2 * 6
 
     @quiet
     @pytest.mark.parametrize("alpha", [1e-12, 1e2, 1e6, 1e12])
@@ -462,6 +497,24 @@ class TestCallbacks:
         fitted = model().set_callbacks(Counting(3)).fit(X, Y)
 
         assert fitted.n_iter_ == 3
+
+    @quiet
+    @pytest.mark.parametrize(
+        "estimator",
+        [
+            model(n_restarts=3, learn_centers=True),
+            GaussianRBFClassifier(20, precision="auto", random_state=0),
+        ],
+        ids=["numbers", "classes"],
+    )
+    def test_a_callback_stops_all_searches(self, estimator):
+        """Seen red with an end of the search that was going on alone."""
+        counting = Counting(3)
+
+        fitted = clone(estimator).set_callbacks(counting).fit(X, Y > 14.0)
+
+        assert counting.calls.count("iteration") == 3
+        assert np.isfinite(fitted.predict(Q)).all()
 
     def test_a_callback_may_raise(self):
         counting = Counting()

@@ -1,6 +1,7 @@
 """The regressor: known answers, identities and edge cases."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -103,6 +104,21 @@ class TestDefinition:
         for x, gradient in zip(Q[:4] * 10.0, got, strict=True):
             expected = reference.slope(lambda x: fitted.predict(x[None])[0], x, 1e-4)
             np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6)
+
+    @pytest.mark.filterwarnings("ignore:The objective still fell")
+    def test_memory_of_gradients(self):
+        """Seen red with tiles that forget the number of targets."""
+        many = np.repeat(Y[:, None], 50, axis=1)
+        fitted = model(max_iter=1, tol=1.0).fit(X, many)
+        queries = np.repeat(Q, 100, axis=0)
+
+        tracemalloc.start()
+        G = fitted.gradient(queries)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+        assert peak < 4.5 * G.nbytes + 2**24
+        np.testing.assert_allclose(G[::100], fitted.gradient(Q))
 
     def test_gradient_of_several_targets(self):
         fitted = model().fit(X, np.column_stack([Y, -2.0 * Y]))
@@ -469,6 +485,24 @@ class TestEdges:
             assert mean[0] == pytest.approx(fitted.intercept_)
             assert np.isfinite(std[0])
 
+    @pytest.mark.parametrize("kernel", PROFILES)
+    def test_gradient_far_away(self, kernel):
+        """Seen red with the least exponent, which has a slope."""
+        fitted = model(kernel=kernel).fit(X, Y)
+
+        assert not fitted.gradient(Q[:2] * 1e46).any()
+        assert not fitted.gradient(Q[:2] * 1e90).any()
+
+    def test_variance_overflows_in_silence(self):
+        fitted = model(max_iter=5, tol=1.0).fit(X, Y * 1e200)
+
+        assert fitted.sigma2_ == np.inf
+        np.testing.assert_allclose(
+            fitted.predict(Q) / 1e200,
+            model(max_iter=5, tol=1.0).fit(X, Y).predict(Q),
+            rtol=1e-6,
+        )
+
     @pytest.mark.filterwarnings("ignore:The objective still fell")
     def test_huge_and_tiny_numbers(self):
         expected = model(max_iter=5).fit(X, Y).predict(Q)
@@ -479,6 +513,10 @@ class TestEdges:
     def test_wrong_centers(self):
         with pytest.raises(ValueError, match=r"The 'centers' parameter .+ \(3, 2\)"):
             model(centers=np.ones((3, 2))).fit(X, Y)
+        with pytest.raises(ValueError, match=r"'centers' parameter .+ far from"):
+            model(centers=CENTERS * 1e60).fit(X, Y)
+        with pytest.raises(ValueError, match=r"'centers' parameter .+ far from"):
+            model(centers=CENTERS * 1e9, dtype="float32").fit(X, Y)
         with pytest.raises(ValueError, match="NaN"):
             model(centers=np.full((3, 6), np.nan)).fit(X, Y)
 
