@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import (
     Options,
     StrOptions,
 )
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -42,9 +43,11 @@ NON_NEGATIVE = [Interval(Real, 0, None, closed="left")]
 SHARE = [Interval(Real, 0, 1, closed="both")]
 SHARE_BELOW_1 = [Interval(Real, 0, 1, closed="left")]
 FRACTION = [Interval(Real, 0, 1, closed="neither")]
+PART = [Interval(Real, 0, 1, closed="right")]
 NUMBER = [Interval(Real, None, None, closed="neither")]
 WHOLE = [Interval(Integral, 1, None, closed="left")]
 BOOLEAN = ["boolean"]
+CLASS_WEIGHT = [dict, StrOptions({"balanced"}), None]
 RANDOM_STATE = ["random_state", np.random.Generator]
 KERNEL = [StrOptions({*PAIRWISE_KERNEL_FUNCTIONS, "precomputed"}), callable]
 KERNEL_PARAMETERS = {
@@ -203,6 +206,21 @@ def fraction(name: str, value: Any) -> float:
     return float(value)
 
 
+def part_or_count(name: str, value: Any) -> int | float | None:
+    """Check a whole number >= 1, a share in (0, 1] that is no int, or None."""
+    if value is None:
+        return None
+    if isinstance(value, Integral) and int(value) >= 1:
+        return int(value)
+    is_share = isinstance(value, Real) and not isinstance(value, Integral)
+    if is_share and 0.0 < float(value) <= 1.0:
+        return float(value)
+    raise ValueError(
+        f"The {name!r} parameter must be a whole number >= 1, a share in (0, 1] or "
+        f"None. Got {value!r} instead."
+    )
+
+
 def positive(name: str, value: Any) -> float:
     """Check an argument that is a finite number > 0."""
     if not (isinstance(value, Real) and 0 < float(value) < np.inf):
@@ -339,6 +357,58 @@ def labels(estimator: BaseEstimator, y: Any) -> tuple[Array, Array]:
     return classes, codes
 
 
+def class_weights(
+    estimator: BaseEstimator, sample_weight: Any, classes: Array, codes: Array
+) -> Array | None:
+    """Check row weights, times those of the classes that a parameter gives.
+
+    "balanced" gives classes of which some row weighs anything the same total. All of
+    the products may be zero; None if there are no weights.
+    """
+    row_weights = weights(sample_weight, codes)
+    given = estimator.class_weight
+    if given is None:
+        return row_weights
+    if row_weights is None:
+        row_weights = np.ones(len(codes))
+    if isinstance(given, str):
+        totals = np.bincount(codes, row_weights, minlength=len(classes))
+        used = totals > 0.0
+        factors = totals.sum() / (used.sum() * np.where(used, totals, 1.0))
+    else:
+        wrong = [factor for factor in given.values() if not _is_factor(factor)]
+        if wrong:
+            raise ValueError(
+                "class_weight must give classes finite factors of 0 or more. Got "
+                f"{wrong[0]!r}."
+            )
+        factors = compute_class_weight(given, classes=classes, y=classes)
+    with np.errstate(over="ignore"):
+        return _with_powers(row_weights * factors[codes])
+
+
+def _is_factor(value: Any) -> bool:
+    return isinstance(value, Real) and 0.0 <= float(value) < np.inf
+
+
+def two_classes(
+    estimator: BaseEstimator, weights: Array | None, classes: Array, codes: Array
+) -> Array:
+    """Return the codes that rows with weight have: two or more, in their order."""
+    used = np.unique(codes if weights is None else codes[weights > 0.0])
+    if not len(used):
+        raise ValueError(
+            "class_weight leaves no row any weight: give two classes or more a "
+            "factor above 0."
+        )
+    if len(used) == 1:
+        raise ValueError(
+            f"{type(estimator).__name__} needs rows of 2 classes or more, and all rows "
+            f"with weight are of one class, {classes[used].tolist()[0]!r}."
+        )
+    return used
+
+
 def takes_new_rows(kernel: Any) -> None:
     """Raise ValueError if a kernel cannot compare rows to come with earlier ones."""
     if isinstance(kernel, str) and kernel == "precomputed":
@@ -417,6 +487,27 @@ def kernel_rows(
     return X.copy() if reset else X
 
 
+def parameter_rows(estimator: BaseEstimator, parameter: str) -> Array:
+    """Check a parameter that is a rule or, as it is here, rows like those of `X`."""
+    rows = fit_data(type(estimator)(), getattr(estimator, parameter))
+    if rows.shape[1] != estimator.n_features_in_:
+        raise InvalidParameterError(
+            f"The {parameter!r} parameter of {type(estimator).__name__} must be a rule "
+            f"or rows of {estimator.n_features_in_} features, like X. Got an array of "
+            f"shape {rows.shape} instead."
+        )
+    return rows
+
+
+def several_rows(estimator: BaseEstimator, X: Array) -> None:
+    """Raise ValueError if there is one row only."""
+    if len(X) < 2:
+        raise ValueError(
+            f"Found n_samples=1 while a minimum of 2 is required by "
+            f"{type(estimator).__name__}, which learns from differences between rows."
+        )
+
+
 def query_data(estimator: BaseEstimator, X: Any) -> Array:
     """Check query rows of a fitted estimator whose numbers count."""
     return _numbers(estimator, X, reset=False)
@@ -427,12 +518,13 @@ def is_fitted(estimator: BaseEstimator) -> None:
     check_is_fitted(estimator)
 
 
-def is_drawn_by(display: type, estimator: BaseEstimator, kind: type) -> None:
-    """Raise TypeError unless a fitted estimator is of the kind that a display draws."""
+def is_drawn_by(display: type, estimator: BaseEstimator, *kinds: type) -> None:
+    """Raise TypeError unless a fitted estimator is of a kind that a display draws."""
     is_fitted(estimator)
-    if not isinstance(estimator, kind):
+    if not isinstance(estimator, kinds):
+        names = " or a ".join(kind.__name__ for kind in kinds)
         raise TypeError(
-            f"{display.__name__} draws a {kind.__name__}. Got a "
+            f"{display.__name__} draws a {names}. Got a "
             f"{type(estimator).__name__} instead: of a pipeline pass pipeline[-1], of "
             "a search search.best_estimator_."
         )
@@ -453,7 +545,11 @@ def weights(sample_weight: Any, X: Any) -> Array | None:
         Also if one exceeds 1e60, as their powers would overflow.
     """
     weights = _weights(sample_weight, X)
-    if weights is not None and weights.max() > _HEAVIEST:
+    return None if weights is None else _with_powers(weights)
+
+
+def _with_powers(weights: Array) -> Array:
+    if weights.max() > _HEAVIEST:
         raise ValueError(
             f"sample_weight goes up to {weights.max():.3g}, whose powers overflow: "
             "rescale the weights, and the penalty or ridge with them."
