@@ -1,0 +1,1 @@
+"""Kernel functions k(X, Y) as objects, usable in every scikit-learn estimator."""
