@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import (
     Options,
     StrOptions,
 )
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -53,6 +54,19 @@ KERNEL_PARAMETERS = {
     "degree": [Interval(Real, 1, None, closed="left"), None],
     "kernel_params": [dict, None],
 }
+NETWORK = {
+    "depth": [Interval(Integral, 0, None, closed="left")],
+    "sigma_w": POSITIVE,
+    "sigma_b": NON_NEGATIVE,
+    "activation": [
+        StrOptions({"relu", "leaky_relu", "erf", "gelu", "step", "linear"}),
+        callable,
+    ],
+    "slopes": ["array-like"],
+    "normalize": [StrOptions({"d"}), None],
+    "train_from": [Interval(Integral, 0, None, closed="left")],
+}
+CLASS_WEIGHT = [dict, StrOptions({"balanced"}), None]
 FLOAT_DTYPE = [Options(type, {np.float32, np.float64}), StrOptions(_FLOATS), None]
 
 _SPARSE_KERNELS = ("linear", "poly", "polynomial", "rbf", "sigmoid", "cosine")
@@ -458,6 +472,25 @@ def _weights(sample_weight: Any, X: Any) -> Array | None:
             "The sum of sample_weight overflows: divide the weights by their maximum."
         )
     return weights
+
+
+def class_weights(class_weight: Any, classes: Array, codes: Array) -> Array:
+    """Check the factors of the weights of classes; "balanced" makes totals equal.
+
+    Returns
+    -------
+    factors : ndarray of shape (n_classes,)
+        1 for those that a dict does not name.
+    """
+    if isinstance(class_weight, dict):
+        for factor in class_weight.values():
+            if not (isinstance(factor, Real) and 0.0 <= float(factor) < np.inf):
+                raise ValueError(
+                    "class_weight must give classes finite factors of 0 or more. Got "
+                    f"{factor!r}."
+                )
+        return compute_class_weight(class_weight, classes=classes, y=classes)
+    return compute_class_weight(class_weight, classes=classes, y=classes[codes])
 
 
 def grid_axes(
