@@ -474,23 +474,34 @@ def _weights(sample_weight: Any, X: Any) -> Array | None:
     return weights
 
 
-def class_weights(class_weight: Any, classes: Array, codes: Array) -> Array:
+def class_weights(
+    class_weight: Any, classes: Array, codes: Array, weights: Array
+) -> Array:
     """Check the factors of the weights of classes; "balanced" makes totals equal.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+    classes : ndarray of shape (n_classes,)
+        All of them with rows of positive weight.
+    codes, weights : ndarray of shape (n_samples,)
+        Of the rows.
 
     Returns
     -------
     factors : ndarray of shape (n_classes,)
         1 for those that a dict does not name.
     """
-    if isinstance(class_weight, dict):
-        for factor in class_weight.values():
-            if not (isinstance(factor, Real) and 0.0 <= float(factor) < np.inf):
-                raise ValueError(
-                    "class_weight must give classes finite factors of 0 or more. Got "
-                    f"{factor!r}."
-                )
-        return compute_class_weight(class_weight, classes=classes, y=classes)
-    return compute_class_weight(class_weight, classes=classes, y=classes[codes])
+    if isinstance(class_weight, str):
+        totals = np.bincount(codes, weights)
+        return totals.sum() / (len(classes) * totals)
+    for factor in () if class_weight is None else class_weight.values():
+        if not (isinstance(factor, Real) and 0.0 <= float(factor) < np.inf):
+            raise ValueError(
+                "class_weight must give classes finite factors of 0 or more. Got "
+                f"{factor!r}."
+            )
+    return compute_class_weight(class_weight, classes=classes, y=classes)
 
 
 def grid_axes(

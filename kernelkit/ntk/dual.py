@@ -1,0 +1,329 @@
+"""Kernel machines without an intercept, whose distance from the optimum is known."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg
+from scipy.sparse.linalg import LinearOperator, cg
+from scipy.special import expit
+from sklearn.exceptions import ConvergenceWarning
+
+from kernelkit import _parallel
+from kernelkit._validation import Array
+from kernelkit._warnings import warn
+from kernelkit.ntk import _jit_dual
+
+Values = npt.NDArray[np.float64]
+
+_ROUND = 500  # steps after which the gap is looked at
+
+
+@dataclass(frozen=True)
+class Machine:
+    r"""A function :math:`\sum_i a_i k(x_i, \cdot)` that minimizes a penalized loss.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (n,)
+        Coefficients a.
+    norm : float
+        Its norm in the space of the kernel.
+    gap : float
+        An upper bound of what could still be gained, as a share of the objective.
+    n_iter : int
+        Rounds, Newton steps, or 1.
+    converged : bool
+    """
+
+    coef: Values
+    norm: float
+    gap: float
+    n_iter: int
+    converged: bool
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When to stop.
+
+    Attributes
+    ----------
+    tol : float
+        Largest violation of the conditions of an optimum, relative to the targets.
+    gap_tol : float
+        Largest relative gap.
+    max_iter : int
+        Most rounds or Newton steps.
+    """
+
+    tol: float
+    gap_tol: float
+    max_iter: int
+
+
+def solve(
+    loss: str,
+    K: Array,
+    targets: Array,
+    C: Array,
+    starts: Array | None = None,
+    *,
+    epsilon: float = 0.0,
+    stop: Stop,
+    n_jobs: int | None = None,
+) -> list[Machine]:
+    r"""Train machines that share a kernel matrix.
+
+    Each minimizes :math:`\frac12 a'Ka + \sum_i C_i\, \ell((Ka)_i, y_i)`.
+
+    Parameters
+    ----------
+    loss : {"hinge", "squared_hinge", "logistic", "squared", "epsilon_insensitive"}
+        The first three expect targets of 1 and -1.
+    K : ndarray of shape (n, n)
+        Kernel matrix, of which nothing is copied for the hinge and the
+        epsilon-insensitive losses.
+    targets : ndarray of shape (n_machines, n)
+    C : ndarray of shape (n_machines, n)
+        Factors of the losses; rows where C is 0 take no part.
+    starts : ndarray of shape (n_machines, n), default=None
+        Coefficients to start from; those out of reach are moved to the nearest bound.
+    epsilon : float, default=0.0
+        Errors that cost nothing, for "epsilon_insensitive".
+    stop : Stop
+    n_jobs : int or None
+        Number of threads, each with a machine; does not change a bit of the result.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If `stop.max_iter` was not enough.
+    """
+    if starts is None:
+        starts = np.zeros_like(targets)
+    with _parallel.one_blas_thread, _parallel.threads(n_jobs) as run:
+        if loss == "squared":
+            machines = _solve_squared(K, targets, C)
+        elif loss == "logistic":
+            each = zip(targets, C, starts, strict=True)
+            machines = run([(_solve_logistic, (K, *one, stop)) for one in each])
+        else:
+            boxes = [_box(loss, *one, epsilon) for one in zip(targets, C, strict=True)]
+            each = zip(boxes, starts, strict=True)
+            machines = run([(_descend, (K, *one, stop)) for one in each])
+    _warn_of_gaps(machines, stop)
+    return machines
+
+
+def _warn_of_gaps(machines: list[Machine], stop: Stop) -> None:
+    gaps = [machine.gap for machine in machines if not machine.converged]
+    if gaps:
+        warn(
+            f"{len(gaps)} of {len(machines)} machines stopped after max_iter="
+            f"{stop.max_iter} with a relative duality gap of up to {max(gaps):.2g} "
+            f"(gap_tol={stop.gap_tol:g}): raise max_iter, lower C or rescale X.",
+            ConvergenceWarning,
+        )
+
+
+@dataclass(frozen=True)
+class Box:
+    r"""The dual of a machine whose loss has kinks, or ends.
+
+    Minimize :math:`\frac12 a'(K + \mathrm{diag}(r))a - y'a + \epsilon|a|_1` over
+    `lower` <= a <= `upper`.
+    """
+
+    loss: str
+    C: Values
+    ridge: Values
+    targets: Values
+    epsilon: float
+    lower: Values
+    upper: Values
+
+    def objective(self, coef: Values, values: Values) -> float:
+        """Return what is minimized; `values` are K @ coef."""
+        quadratic = 0.5 * (values + self.ridge * coef) - self.targets
+        return float(coef @ quadratic + self.epsilon * np.abs(coef).sum())
+
+    def violation(self, coef: Values, values: Values) -> float:
+        """Return the steepest descent along a coordinate that the bounds allow."""
+        slope = values + self.ridge * coef - self.targets
+        up = slope + np.where(coef >= 0.0, self.epsilon, -self.epsilon)
+        down = slope + np.where(coef > 0.0, self.epsilon, -self.epsilon)
+        falls = np.maximum(
+            np.where(coef < self.upper, -up, 0.0),
+            np.where(coef > self.lower, down, 0.0),
+        )
+        return float(falls.max(initial=0.0))
+
+    def gap(self, coef: Values, values: Values) -> float:
+        """Return primal minus dual objective, relative to the primal.
+
+        It is a sum of terms >= 0, one for each row, so little is lost by rounding.
+        """
+        if self.loss == "epsilon_insensitive":
+            errors = np.abs(values - self.targets) - self.epsilon
+        else:
+            errors = 1.0 - self.targets * values
+        errors = np.maximum(errors, 0.0)
+        losses = self.C * (errors**2 if self.loss == "squared_hinge" else errors)
+        duals = coef * (values - self.targets + 0.5 * self.ridge * coef)
+        gaps = np.maximum(losses + duals + self.epsilon * np.abs(coef), 0.0)
+        return _relative(gaps.sum(), 0.5 * (coef @ values) + losses.sum())
+
+
+def _box(loss: str, targets: Array, C: Array, epsilon: float) -> Box:
+    if loss == "epsilon_insensitive":
+        return Box(loss, C, np.zeros_like(C), targets, epsilon, -C, C)
+    ridge, limit = np.zeros_like(C), C
+    if loss == "squared_hinge":
+        ridge = np.divide(0.5, C, out=ridge, where=C > 0.0)
+        limit = np.where(C > 0.0, np.inf, 0.0)
+    lower = np.where(targets < 0.0, -limit, 0.0)
+    upper = np.where(targets > 0.0, limit, 0.0)
+    return Box(loss, C, ridge, targets, 0.0, lower, upper)
+
+
+def _descend(K: Array, box: Box, start: Array, stop: Stop) -> Machine:
+    """Descend in rounds, as long as the conditions of an optimum or the gap demand."""
+    rows = np.flatnonzero(box.C)
+    coef = np.clip(start, box.lower, box.upper)
+    values = _multiply(K, coef)
+    tol = least = stop.tol * np.abs(box.targets).max(initial=0.0)
+    curvature = K.diagonal() + box.ridge
+    problem = box.ridge, box.targets, box.epsilon, box.lower, box.upper, rows
+    for n_iter in range(1, stop.max_iter + 1):
+        steps = _jit_dual.descend(K, curvature, *problem, tol, _ROUND, coef, values)
+        gap = box.gap(coef, values)
+        if steps < _ROUND:
+            if gap <= stop.gap_tol or tol < 1e-12 * least:
+                break
+            tol *= 0.1
+    values = _multiply(K, coef)  # without the rounding of all steps
+    gap = box.gap(coef, values)
+    converged = steps < _ROUND and gap <= stop.gap_tol
+    return Machine(coef, _norm(coef, values), gap, n_iter, converged)
+
+
+def _solve_logistic(
+    K: Array, targets: Array, C: Array, start: Array, stop: Stop
+) -> Machine:
+    r"""Minimize by Newton steps, whose equations conjugate gradients solve.
+
+    With the residual :math:`r = a + C \ell'(Ka)`, the gradient is Kr, and the duality
+    gap between a and :math:`a - r` is :math:`\frac12 r'Kr`.
+
+    Source: Keerthi et al. (2005), Machine Learning 61, 151-165.
+    """
+    K, targets, C, rows = _taking_part(K, targets, C)
+    coef = start[rows]
+    values = K @ coef
+
+    def objective(coef: Values, values: Values) -> float:
+        losses = np.logaddexp(0.0, -targets * values)
+        return float(0.5 * (coef @ values) + C @ losses)
+
+    current = objective(coef, values)
+    for n_iter in range(1, stop.max_iter + 1):
+        miss = expit(-targets * values)
+        residual = coef - C * targets * miss
+        gradient = K @ residual
+        gap = _relative(0.5 * (residual @ gradient), current)
+        small = (np.abs(residual) <= stop.tol * C).all()
+        converged = bool(small and gap <= stop.gap_tol)
+        if converged or n_iter == stop.max_iter:
+            break
+        root = np.sqrt(C * miss * (1.0 - miss))
+        step = root * _solve_scaled(K, root, root * gradient) - residual
+        change = K @ step
+        slope, length = float(gradient @ step), 1.0
+        while length > 1e-10:
+            new = objective(coef + length * step, values + length * change)
+            if new <= current + 1e-4 * length * slope:
+                break
+            length *= 0.5
+        coef, values = coef + length * step, values + length * change
+        current = objective(coef, values)
+    full = np.zeros(len(start))
+    full[rows] = coef
+    return Machine(full, _norm(coef, values), gap, n_iter, converged)
+
+
+def _solve_scaled(K: Array, root: Array, right: Array) -> Values:
+    """Solve ``(I + diag(root) K diag(root)) x = right``, well enough for a step."""
+
+    def multiply(x: Array) -> Array:
+        return x + root * (K @ (root * x))
+
+    shape = K.shape
+    accuracy = min(0.1, np.sqrt(linalg.norm(right)) * 1e-3)
+    x, _ = cg(LinearOperator(shape, multiply), right, rtol=accuracy, maxiter=shape[0])
+    return x
+
+
+def _solve_squared(K: Array, targets: Array, C: Array) -> list[Machine]:
+    """Solve ``(K + diag(1 / 2C)) a = targets``, once for all machines if they share C.
+
+    Raises
+    ------
+    ValueError
+        If K is singular and C too large to help.
+    """
+    if (C == C[0]).all():
+        return _factorize(K, targets, C[0])
+    return [
+        machine
+        for y, c in zip(targets, C, strict=True)
+        for machine in _factorize(K, y[None], c)
+    ]
+
+
+def _factorize(K: Array, targets: Array, C: Array) -> list[Machine]:
+    n = len(C)
+    K, targets, C, rows = _taking_part(K, targets, C)
+    shifted = K.copy()
+    shifted.flat[:: len(C) + 1] += 0.5 / C
+    try:
+        factor = linalg.cho_factor(shifted, lower=True, overwrite_a=True)
+    except linalg.LinAlgError:
+        raise ValueError(
+            "The kernel matrix is singular up to rounding, and C leaves it so: lower C."
+        ) from None
+    solutions = np.zeros((len(targets), n))
+    solutions[:, rows] = linalg.cho_solve(factor, targets.T).T
+    machines = []
+    for coef, y in zip(solutions, targets, strict=True):
+        own = coef[rows]
+        values = K @ own
+        residual = own - 2.0 * C * (y - values)
+        primal = 0.5 * (own @ values) + C @ (y - values) ** 2
+        gap = _relative(max(0.5 * (residual @ K @ residual), 0.0), primal)
+        machines.append(Machine(coef, _norm(own, values), gap, 1, True))
+    return machines
+
+
+def _taking_part(
+    K: Array, targets: Array, C: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Leave out rows where C is 0, and tell which stay."""
+    rows = np.flatnonzero(C)
+    if len(rows) == len(C):
+        return K, targets, C, rows
+    return K[np.ix_(rows, rows)], targets[..., rows], C[rows], rows
+
+
+def _multiply(K: Array, coef: Array) -> Values:
+    support = np.flatnonzero(coef)
+    return coef[support] @ K[support]
+
+
+def _norm(coef: Array, values: Array) -> float:
+    return float(np.sqrt(max(coef @ values, 0.0)))
+
+
+def _relative(gap: Any, objective: Any) -> float:
+    return float(gap / objective) if objective > 0.0 else 0.0
