@@ -226,6 +226,27 @@ def positive(name: str, value: Any) -> float:
     return float(value)
 
 
+def feature_range(clip: Any, X: Array) -> tuple[float, float] | None:
+    """Check the range that the features of rows lie in; None if it is not known."""
+    if clip is None:
+        return None
+    try:
+        low, high = (float(end) for end in clip)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not low < high:
+        raise ValueError(
+            "The 'clip' argument must be None or a pair of numbers, the lower first. "
+            f"Got {clip!r} instead."
+        )
+    if X.size and not (low <= X.min() and X.max() <= high):
+        raise ValueError(
+            f"X goes from {X.min():.3g} to {X.max():.3g}, beyond clip={clip!r}: widen "
+            "it, or clip X first."
+        )
+    return low, high
+
+
 def rng(random_state: Any) -> np.random.Generator:
     """Turn a `random_state` into a Generator; a RandomState seeds it by a few draws."""
     if isinstance(random_state, np.random.RandomState):
@@ -327,6 +348,11 @@ def labels(estimator: BaseEstimator, y: Any) -> tuple[Array, Array]:
     check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     return classes, codes
+
+
+def same_length(X: Any, y: Any) -> None:
+    """Raise ValueError unless there is a target for each row."""
+    check_consistent_length(X, y)
 
 
 def takes_new_rows(kernel: Any) -> None:

@@ -1,7 +1,7 @@
 """Kernel machines without an intercept, whose distance from the optimum is known."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, cg
 from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.svm import SVC
 
 from kernelkit import _parallel
 from kernelkit._validation import Array
@@ -33,8 +34,10 @@ class Machine:
     gap : float
         An upper bound of what could still be gained, as a share of the objective.
     n_iter : int
-        Rounds, Newton steps, or 1.
+        Rounds, Newton steps, steps of libsvm, or 1.
     converged : bool
+    intercept : float
+        What is added to the function.
     """
 
     coef: Values
@@ -42,6 +45,7 @@ class Machine:
     gap: float
     n_iter: int
     converged: bool
+    intercept: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -110,11 +114,37 @@ def solve(
             each = zip(targets, C, starts, strict=True)
             machines = run([(_solve_logistic, (K, *one, stop)) for one in each])
         else:
-            boxes = [_box(loss, *one, epsilon) for one in zip(targets, C, strict=True)]
-            each = zip(boxes, starts, strict=True)
-            machines = run([(_descend, (K, *one, stop)) for one in each])
+            each = zip(targets, C, starts, strict=True)
+            machines = run([(_descend, (K, loss, *one, epsilon, stop)) for one in each])
     _warn_of_gaps(machines, stop)
     return machines
+
+
+def solve_with_intercept(
+    K: Array, targets: Array, C: Array, *, stop: Stop, n_jobs: int | None = None
+) -> list[Machine]:
+    """Train machines with the hinge loss and an intercept, which has no penalty.
+
+    The parameters are those of `solve`; libsvm copies what it needs of `K`, and runs
+    until `stop.tol` is met.
+    """
+    each = zip(targets, C, strict=True)
+    with _parallel.one_blas_thread, _parallel.threads(n_jobs) as run:
+        return run([(_run_libsvm, (K, *one, stop)) for one in each])
+
+
+def _run_libsvm(K: Array, targets: Array, C: Array, stop: Stop) -> Machine:
+    K_own, own, weights, rows = _taking_part(K, targets, C)
+    machine = SVC(kernel="precomputed", tol=stop.tol)
+    machine.fit(K_own, own, sample_weight=weights)
+    coef = np.zeros(len(C))
+    coef[rows[machine.support_]] = machine.dual_coef_[0]
+    intercept = float(machine.intercept_[0])
+    values = K @ coef
+    box = Box.of("hinge", own, weights)
+    gap = box.gap(coef[rows], box.slopes(coef[rows], values[rows] + intercept))
+    n_iter = int(machine.n_iter_[0])
+    return Machine(coef, _norm(coef, values), gap, n_iter, True, intercept)
 
 
 def _warn_of_gaps(machines: list[Machine], stop: Stop) -> None:
@@ -130,10 +160,10 @@ def _warn_of_gaps(machines: list[Machine], stop: Stop) -> None:
 
 @dataclass(frozen=True)
 class Box:
-    r"""The dual of a machine whose loss has kinks, or ends.
+    r"""The dual of a machine whose loss has a kink, or an end.
 
     Minimize :math:`\frac12 a'(K + \mathrm{diag}(r))a - y'a + \epsilon|a|_1` over
-    `lower` <= a <= `upper`.
+    `lower` <= a <= `upper`. Its slopes are those without the last term.
     """
 
     loss: str
@@ -144,69 +174,84 @@ class Box:
     lower: Values
     upper: Values
 
-    def objective(self, coef: Values, values: Values) -> float:
-        """Return what is minimized; `values` are K @ coef."""
-        quadratic = 0.5 * (values + self.ridge * coef) - self.targets
-        return float(coef @ quadratic + self.epsilon * np.abs(coef).sum())
+    @classmethod
+    def of(cls, loss: str, targets: Array, C: Array, epsilon: float = 0.0) -> Self:
+        """Formulate the dual of a loss, whose factors `C` are > 0."""
+        ridge, limit = np.zeros(len(C)), C
+        if loss == "epsilon_insensitive":
+            return cls(loss, C, ridge, targets, epsilon, -C, C)
+        if loss == "squared_hinge":
+            ridge, limit = 0.5 / C, np.full(len(C), np.inf)
+        lower = np.where(targets < 0.0, -limit, 0.0)
+        upper = np.where(targets > 0.0, limit, 0.0)
+        return cls(loss, C, ridge, targets, 0.0, lower, upper)
 
-    def violation(self, coef: Values, values: Values) -> float:
-        """Return the steepest descent along a coordinate that the bounds allow."""
-        slope = values + self.ridge * coef - self.targets
-        up = slope + np.where(coef >= 0.0, self.epsilon, -self.epsilon)
-        down = slope + np.where(coef > 0.0, self.epsilon, -self.epsilon)
-        falls = np.maximum(
-            np.where(coef < self.upper, -up, 0.0),
-            np.where(coef > self.lower, down, 0.0),
-        )
-        return float(falls.max(initial=0.0))
+    def slopes(self, coef: Values, values: Values) -> Values:
+        """Return the slopes, from the values ``K @ coef`` of the machine."""
+        return values + self.ridge * coef - self.targets
 
-    def gap(self, coef: Values, values: Values) -> float:
+    def values(self, coef: Values, slopes: Values) -> Values:
+        """Return the values, from the slopes."""
+        return slopes - self.ridge * coef + self.targets
+
+    def gap(self, coef: Values, slopes: Values) -> float:
         """Return primal minus dual objective, relative to the primal.
 
         It is a sum of terms >= 0, one for each row, so little is lost by rounding.
         """
+        values = self.values(coef, slopes)
         if self.loss == "epsilon_insensitive":
             errors = np.abs(values - self.targets) - self.epsilon
         else:
             errors = 1.0 - self.targets * values
         errors = np.maximum(errors, 0.0)
         losses = self.C * (errors**2 if self.loss == "squared_hinge" else errors)
-        duals = coef * (values - self.targets + 0.5 * self.ridge * coef)
-        gaps = np.maximum(losses + duals + self.epsilon * np.abs(coef), 0.0)
+        duals = coef * (slopes - 0.5 * self.ridge * coef) + self.epsilon * np.abs(coef)
+        gaps = np.maximum(losses + duals, 0.0)
         return _relative(gaps.sum(), 0.5 * (coef @ values) + losses.sum())
 
 
-def _box(loss: str, targets: Array, C: Array, epsilon: float) -> Box:
-    if loss == "epsilon_insensitive":
-        return Box(loss, C, np.zeros_like(C), targets, epsilon, -C, C)
-    ridge, limit = np.zeros_like(C), C
-    if loss == "squared_hinge":
-        ridge = np.divide(0.5, C, out=ridge, where=C > 0.0)
-        limit = np.where(C > 0.0, np.inf, 0.0)
-    lower = np.where(targets < 0.0, -limit, 0.0)
-    upper = np.where(targets > 0.0, limit, 0.0)
-    return Box(loss, C, ridge, targets, 0.0, lower, upper)
+def _descend(
+    K: Array,
+    loss: str,
+    K: Array,
+    loss: str,
+    targets: Array,
+    C: Array,
+    start: Array,
+    epsilon: float,
+    stop: Stop,
+    C: Array,
+    start: Array,
+    epsilon: float,
+    stop: Stop,
+) -> Machine:
+    """Descend in rounds until the conditions of an optimum and the gap are met."""
+    rows = np.flatnonzero(C)
+    box = Box.of(loss, targets[rows], C[rows], epsilon)
+    full = np.zeros(len(C))
 
+    def values(coef: Values) -> Values:
+        full[rows] = coef
+        return (K @ full)[rows]
 
-def _descend(K: Array, box: Box, start: Array, stop: Stop) -> Machine:
-    """Descend in rounds, as long as the conditions of an optimum or the gap demand."""
-    rows = np.flatnonzero(box.C)
-    coef = np.clip(start, box.lower, box.upper)
-    values = _multiply(K, coef)
-    tol = least = stop.tol * np.abs(box.targets).max(initial=0.0)
-    curvature = K.diagonal() + box.ridge
-    problem = box.ridge, box.targets, box.epsilon, box.lower, box.upper, rows
-    for n_iter in range(1, stop.max_iter + 1):
-        steps = _jit_dual.descend(K, curvature, *problem, tol, _ROUND, coef, values)
-        gap = box.gap(coef, values)
+    coef = np.clip(start[rows], box.lower, box.upper)
+    slopes = box.slopes(coef, values(coef))
+    curvature = K.diagonal()[rows] + box.ridge
+    fixed = rows, curvature, box.ridge, box.epsilon, box.lower, box.upper
+    tol = least = stop.tol * np.abs(box.targets).max()
+    n_iter, gap = 0, np.inf
+    met = False
+    while n_iter < stop.max_iter and not met:
+        steps = _jit_dual.descend(K, *fixed, tol, _ROUND, coef, slopes)
+        n_iter += 1
         if steps < _ROUND:
-            if gap <= stop.gap_tol or tol < 1e-12 * least:
-                break
+            met = box.gap(coef, slopes) <= stop.gap_tol or tol < 1e-10 * least
             tol *= 0.1
-    values = _multiply(K, coef)  # without the rounding of all steps
-    gap = box.gap(coef, values)
-    converged = steps < _ROUND and gap <= stop.gap_tol
-    return Machine(coef, _norm(coef, values), gap, n_iter, converged)
+    slopes = box.slopes(coef, values(coef))  # without the rounding of all steps
+    gap = box.gap(coef, slopes)
+    norm = _norm(coef, box.values(coef, slopes))
+    return Machine(full, norm, gap, n_iter, met and gap <= 2.0 * stop.gap_tol)
 
 
 def _solve_logistic(
@@ -260,8 +305,7 @@ def _solve_scaled(K: Array, root: Array, right: Array) -> Values:
         return x + root * (K @ (root * x))
 
     shape = K.shape
-    accuracy = min(0.1, np.sqrt(linalg.norm(right)) * 1e-3)
-    x, _ = cg(LinearOperator(shape, multiply), right, rtol=accuracy, maxiter=shape[0])
+    x, _ = cg(LinearOperator(shape, multiply), right, rtol=1e-5, maxiter=shape[0])
     return x
 
 
@@ -273,7 +317,7 @@ def _solve_squared(K: Array, targets: Array, C: Array) -> list[Machine]:
     ValueError
         If K is singular and C too large to help.
     """
-    if (C == C[0]).all():
+    if (C[0] == C).all():
         return _factorize(K, targets, C[0])
     return [
         machine
@@ -314,11 +358,6 @@ def _taking_part(
     if len(rows) == len(C):
         return K, targets, C, rows
     return K[np.ix_(rows, rows)], targets[..., rows], C[rows], rows
-
-
-def _multiply(K: Array, coef: Array) -> Values:
-    support = np.flatnonzero(coef)
-    return coef[support] @ K[support]
 
 
 def _norm(coef: Array, values: Array) -> float:
