@@ -45,7 +45,7 @@ class Box:
         return nearest @ nearest, farthest @ farthest
 
     def least(self, linear: Array, square: Array) -> Array:
-        """Minimum over z of ``linear @ z + square <z, z>``, for each row of `linear`."""
+        """Minimum over z of ``linear @ z + square <z, z>``, for rows of `linear`."""
         square = square[:, None]
         vertex = np.zeros_like(linear)
         np.divide(-linear, 2.0 * square, out=vertex, where=square > 0.0)
@@ -235,7 +235,7 @@ class _Erf:
     """The error function."""
 
     def ranges(self, k: Range, q: Range, other: Array) -> tuple[Range, Range]:
-        """Bound E, which grows with ``2 k / ((1 + 2 q) (1 + 2 other))^(1/2)``, and D."""
+        """Bound E, the arc sine of a cosine with 1/2 added to variances, and D."""
         wide = 1.0 + 2.0 * other
         u = _cosines(
             (2.0 * k[0], 2.0 * k[1]), (1.0 + 2.0 * q[0], 1.0 + 2.0 * q[1]), wide
