@@ -214,13 +214,6 @@ class Box:
 def _descend(
     K: Array,
     loss: str,
-    K: Array,
-    loss: str,
-    targets: Array,
-    C: Array,
-    start: Array,
-    epsilon: float,
-    stop: Stop,
     C: Array,
     start: Array,
     epsilon: float,
