@@ -530,6 +530,108 @@ def class_weights(
     return compute_class_weight(class_weight, classes=classes, y=classes)
 
 
+def whole(name: str, value: Any) -> int:
+    """Check an argument that is a whole number >= 0."""
+    if not isinstance(value, Integral) or value < 0 or isinstance(value, bool):
+        raise ValueError(
+            f"The {name!r} argument must be a whole number >= 0. Got {value!r} instead."
+        )
+    return int(value)
+
+
+def non_negative(name: str, value: Any) -> float:
+    """Check an argument that is a finite number >= 0."""
+    if not (isinstance(value, Real) and 0 <= float(value) < np.inf):
+        raise ValueError(
+            f"The {name!r} argument must be a finite number >= 0. Got {value!r} "
+            "instead."
+        )
+    return float(value)
+
+
+def slopes(value: Any) -> tuple[float, float]:
+    """Check the slopes of an activation, two finite numbers that are not both 0."""
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        numbers = np.empty(0)
+    if numbers.shape != (2,) or not (np.isfinite(numbers).all() and numbers.any()):
+        raise ValueError(
+            "The 'slopes' argument must be two finite numbers that are not both 0. "
+            f"Got {value!r} instead."
+        )
+    return float(numbers[0]), float(numbers[1])
+
+
+def outputs(
+    out: Any, shape: tuple[int, int], dtype: npt.DTypeLike, number: int
+) -> list[Array]:
+    """Check the arrays to be filled, or make them."""
+    dtype = np.dtype(dtype)
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype must be float32 or float64. Got {dtype} instead.")
+    if out is None:
+        memory(
+            number * shape[0] * shape[1] * dtype.itemsize,
+            "compute the matrix by blocks of rows, or use fewer rows or float32",
+        )
+        return [np.empty(shape, dtype=dtype) for _ in range(number)]
+    outs = list(out) if number > 1 else [out]
+    for array in outs:
+        if (
+            not isinstance(array, np.ndarray)
+            or array.shape != shape
+            or array.dtype not in (np.dtype(np.float32), np.dtype(np.float64))
+            or not array.flags.carray
+        ):
+            raise ValueError(
+                f"out must be a writeable array of shape {shape} in C order, of "
+                "float32 or float64."
+            )
+    if len(outs) != number or len({array.dtype for array in outs}) > 1:
+        raise ValueError(f"out must be {number} arrays of one dtype.")
+    return outs
+
+
+def row_pair(
+    X: Any, Y: Any, *, dtype: npt.DTypeLike | None = np.float64, takes_sparse: bool
+) -> tuple[Any, Any]:
+    """Check two sets of rows that a kernel object compares.
+
+    Returns
+    -------
+    X, Y : ndarray in C order or csr_array
+        Y is None if it was, or if it was X. None for `dtype` keeps float32.
+    """
+    accept = "csr" if takes_sparse else False
+    dtypes = [np.float64, np.float32] if dtype is None else dtype
+    pair = []
+    for name, rows in (("X", X), ("Y", None if Y is X else Y)):
+        if rows is None:
+            pair.append(None)
+            continue
+        _refuse_foreign(rows)
+        rows = check_array(
+            _as_numpy(rows),
+            dtype=dtypes,
+            order="C",
+            accept_sparse=accept,
+            input_name=name,
+            ensure_min_samples=0,
+        )
+        if sparse.issparse(rows):
+            rows = sparse.csr_array(rows)
+            rows.sum_duplicates()
+        pair.append(rows)
+    X, Y = pair
+    if Y is not None and X.shape[1] != Y.shape[1]:
+        raise ValueError(
+            f"X has {X.shape[1]} features and Y has {Y.shape[1]}: rows can be compared "
+            "if they have the same ones."
+        )
+    return X, Y
+
+
 def grid_axes(
     axes: Any, n_features: int, dtype: npt.DTypeLike | None = None
 ) -> list[Array]:

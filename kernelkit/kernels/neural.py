@@ -1,40 +1,23 @@
 """Kernels of infinitely wide networks: neural tangent, NNGP and arc-cosine."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.gaussian_process.kernels import Hyperparameter
 
+from kernelkit import _parallel
+from kernelkit import _validation as check
 from kernelkit._validation import Array
+from kernelkit.kernels import _jit_neural as loops
+from kernelkit.kernels.base import RowKernel
+from kernelkit.kernels.network import KINDS, Network
 
+Activation = str | Callable[[Array], Array]
 
-def _expectations(code, slopes, k, q1, q2):
-    a, b = slopes
-    r = np.sqrt(q1) * np.sqrt(q2)
-    safe = np.where(r > 0, r, 1.0)
-    c = np.clip(k / safe, -1.0, 1.0)
-    angle = np.arccos(c)
-    if code in ("relu", "leaky_relu", "step"):
-        if code == "relu":
-            a, b = 0.0, 1.0
-        k0 = (np.pi - angle) / (2 * np.pi)
-        k1 = (np.sin(angle) + (np.pi - angle) * c) / (2 * np.pi)
-        if code == "step":
-            return k0, np.zeros_like(k)
-        return r * ((b - a) ** 2 * k1 + a * b * c), (b - a) ** 2 * k0 + a * b
-    if code == "erf":
-        g = (1 + 2 * q1) * (1 + 2 * q2)
-        E = 2 / np.pi * np.arcsin(2 * k / np.sqrt(g))
-        return E, 4 / np.pi / np.sqrt(g - 4 * k**2)
-    if code == "gelu":
-        S = (1 + q1) * (1 + q2) - k**2
-        P = 1 / (2 * np.pi * np.sqrt(S))
-        F = 0.25 + np.arcsin(k / np.sqrt((1 + q1) * (1 + q2))) / (2 * np.pi)
-        B = q1 * q2 - q1 * k**2 / (1 + q1) + k**2 / (1 + q2)
-        E = k * F + P * B
-        D = F + k * P + P * k * B / S
-        return E, D + 2 * P * k * (1 / (1 + q1) + 1 / (1 + q2) - 1)
-    return k, np.ones_like(k)
+_TILE = 64  # rows
 
 
 def ntk_gram(
@@ -44,7 +27,7 @@ def ntk_gram(
     depth: int = 1,
     sigma_w: float = 2**0.5,
     sigma_b: float = 0.0,
-    activation: Any = "relu",
+    activation: Activation = "relu",
     slopes: tuple[float, float] = (0.2, 1.0),
     normalize: str | None = "d",
     scale: str | None = None,
@@ -52,37 +35,128 @@ def ntk_gram(
     get: str = "ntk",
     n_jobs: int | None = None,
     out: Any = None,
-    dtype: Any = None,
+    dtype: npt.DTypeLike | None = None,
 ) -> Any:
-    """Compute the neural tangent kernel of the rows of `X` and `Y`."""
-    X = np.asarray(X, dtype=float)
-    Y = X if Y is None else np.asarray(Y, dtype=float)
-    w2, b2 = sigma_w**2, sigma_b**2
-    d = X.shape[1] if normalize == "d" else 1
-    k = w2 / d * (X @ Y.T) + b2
-    q1 = (w2 / d * (X**2).sum(1) + b2)[:, None]
-    q2 = (w2 / d * (Y**2).sum(1) + b2)[None, :]
-    if X is Y:
-        np.fill_diagonal(k, q1[:, 0])
-    t = k if train_from == 0 else np.zeros_like(k)
-    for layer in range(1, depth + 1):
-        E, D = _expectations(activation, slopes, k, q1, q2)
-        k = w2 * E + b2
-        t = (k if layer >= train_from else 0.0) + w2 * D * t
-        q1 = w2 * _expectations(activation, slopes, q1, q1, q1)[0] + b2
-        q2 = w2 * _expectations(activation, slopes, q2, q2, q2)[0] + b2
-    return {"ntk": t, "nngp": k, "both": (t, k)}[get]
+    r"""Compute the neural tangent kernel of rows.
+
+    It is that of a fully connected network of infinite width,
+
+    .. math:: z_{l+1} = \sigma_w n_l^{-1/2} W_l h_l + \sigma_b b_l, \qquad
+       h_l = \phi(z_l), \qquad h_0 = x,
+
+    whose weights W and biases b are standard normal, and whose output is linear.
+
+    Parameters
+    ----------
+    X : array-like or sparse matrix of shape (n, n_features)
+        Rows. Their norms may be as far apart as 1e-150 and 1e150.
+    Y : array-like or sparse matrix of shape (m, n_features), optional
+        Other rows. Without them, or with X itself, the result is exactly symmetric.
+    depth : int, default=1
+        Number of hidden layers; 0 makes the kernel linear.
+    sigma_w, sigma_b : float, default=sqrt(2) and 0
+        Standard deviations of weights, > 0, and biases, >= 0.
+    activation : {"relu", "leaky_relu", "erf", "gelu", "step", "linear"} or callable
+        What hidden layers apply. A callable takes and returns an array; 64 Hermite
+        polynomials stand for it, so it should be smooth.
+    slopes : (float, float), default=(0.2, 1.0)
+        Of "leaky_relu", below and above 0; (-1, 1) makes it the absolute value.
+    normalize : {"d", None}, default="d"
+        Whether `n_0`, by which inner products of rows are divided, is the number of
+        features or 1.
+    scale : {"unit", None}, default=None
+        "unit" divides by the kernel of a row with itself whose squared norm is
+        the number of features; it needs ``sigma_b=0``.
+    train_from : int, default=0
+        How many of the first layers stay as they were drawn.
+    get : {"ntk", "nngp", "both"}, default="ntk"
+        The tangent kernel, the covariance of the outputs of networks before they are
+        trained, or a pair of both.
+    n_jobs : int or None, default=None
+        Number of threads. Does not change a bit of the result.
+    out : ndarray of shape (n, m), optional
+        To be filled: in C order, of float32 or float64.
+    dtype : {"float32", "float64"} or None, default=None
+        In what the result is stored; it is computed in float64. None keeps float32 if X
+        and Y are.
+
+    Returns
+    -------
+    kernel : ndarray of shape (n, m), or pair of them
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, rows hold NaN or infinity, or variances
+        overflow; also for the tangent kernel of "step", which has no slope.
+
+    Notes
+    -----
+    Relative errors are about 1e-15 for all pairs, nearly equal rows included, unless
+    the kernel is close to 0.
+
+    References
+    ----------
+    .. [1] Jacot, Gabriel & Hongler (2018), "Neural tangent kernel", NeurIPS 31.
+    .. [2] Arora et al. (2020), "Harnessing the power of infinitely wide deep nets on
+       small-data tasks", ICLR.
+    .. [3] Cho & Saul (2009), "Kernel methods for deep learning", NeurIPS 22.
+
+    Examples
+    --------
+    >>> from kernelkit import ntk_gram
+    >>> ntk_gram([[3.0, 4.0], [4.0, -3.0]], depth=2).round(3).tolist()
+    [[75.0, 17.143], [17.143, 75.0]]
+    """
+    X, Y = check.row_pair(X, Y, dtype=None, takes_sparse=True)
+    model = _Model(
+        depth, sigma_w, sigma_b, activation, slopes, normalize, scale, train_from, get
+    )
+    if dtype is None:
+        wide = X.dtype == np.float64 or (Y is not None and Y.dtype == np.float64)
+        dtype = np.float64 if wide else np.float32
+    rows = model.rows(X)
+    return model.gram(rows, None if Y is None else model.rows(Y), n_jobs, out, dtype)
 
 
-class NeuralTangent(Kernel):
-    """Neural tangent kernel of a fully connected network."""
+class NeuralTangent(RowKernel):
+    """Neural tangent kernel of a fully connected network of infinite width.
+
+    Parameters are those of `ntk_gram`, and two more.
+
+    Parameters
+    ----------
+    depth, sigma_w, sigma_b, activation, slopes : see `ntk_gram`
+    normalize, scale, train_from : see `ntk_gram`
+    get : {"ntk", "nngp"}, default="ntk"
+        The tangent kernel, or the covariance of networks that are not trained.
+    sigma_w_bounds, sigma_b_bounds : (float, float) or "fixed"
+        Bounds within which a Gaussian process chooses `sigma_w` and `sigma_b`. The
+        latter cannot be chosen where it is 0, as its logarithm is.
+    n_jobs : int or None, default=None
+        Number of threads. Does not change a bit of the result.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn.svm import SVC
+    >>> from kernelkit import NeuralTangent
+    >>> X, y = load_wine(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), SVC(kernel=NeuralTangent(depth=2)))
+    >>> model.fit(X, y).score(X, y)
+    1.0
+    """
+
+    _takes_sparse = True
 
     def __init__(
         self,
         depth: int = 1,
         sigma_w: float = 2**0.5,
         sigma_b: float = 0.0,
-        activation: Any = "relu",
+        activation: Activation = "relu",
         slopes: tuple[float, float] = (0.2, 1.0),
         normalize: str | None = "d",
         scale: str | None = None,
@@ -107,19 +181,373 @@ class NeuralTangent(Kernel):
 
     @property
     def hyperparameter_sigma_w(self) -> Hyperparameter:
+        """How a Gaussian process chooses `sigma_w`."""
         return Hyperparameter("sigma_w", "numeric", self.sigma_w_bounds)
 
     @property
     def hyperparameter_sigma_b(self) -> Hyperparameter:
-        return Hyperparameter("sigma_b", "numeric", self.sigma_b_bounds)
+        """How a Gaussian process chooses `sigma_b`: not at all where it is 0."""
+        bounds = self.sigma_b_bounds if self.sigma_b != 0.0 else "fixed"
+        return Hyperparameter("sigma_b", "numeric", bounds)
 
     def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:
-        names = "depth sigma_w sigma_b activation slopes normalize scale train_from get"
-        options = {name: getattr(self, name) for name in names.split()}
-        return ntk_gram(X, Y, **options)
+        """Compute the kernel of rows.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+        Y : array-like or sparse matrix of shape (m, n_features), optional
+            Without it the result is exactly symmetric.
+        eval_gradient : bool, default=False
+            Whether to differentiate by the logarithms of `sigma_w` and `sigma_b`, as
+            far as they are not fixed.
+
+        Returns
+        -------
+        K : ndarray of shape (n, m)
+        K_gradient : ndarray of shape (n, n, n_parameters)
+            If `eval_gradient`.
+        """
+        X, Y = self._rows(X, Y, eval_gradient)
+        model = self._model()
+        rows = model.rows(X)
+        columns = None if Y is None else model.rows(Y)
+        K = model.gram(rows, columns, self.n_jobs, None, np.float64)
+        if not eval_gradient:
+            return K
+        free = [not hyperparameter.fixed for hyperparameter in self.hyperparameters]
+        by_name = dict(
+            zip((h.name for h in self.hyperparameters), free, strict=True)
+        )
+        gradient = model.hyperparameter_gradient(rows, K)
+        return K, gradient[:, :, [by_name["sigma_w"], by_name["sigma_b"]]]
 
     def diag(self, X: Any) -> Array:
-        return np.array([self(row[None])[0, 0] for row in np.asarray(X)])
+        """Compute the kernel of each row with itself, in O(n n_features)."""
+        X, _ = self._rows(X, None, False)
+        model = self._model()
+        return model.diagonal(model.rows(X))
 
-    def is_stationary(self) -> bool:
-        return False
+    def iter_blocks(
+        self, X: Any, Y: Any = None, block: int = 1024
+    ) -> Iterator[tuple[slice, Array]]:
+        """Compute the kernel of rows by blocks of them.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+        Y : array-like or sparse matrix of shape (m, n_features), optional
+            Without it, X.
+        block : int, default=1024
+            Number of rows in a block.
+
+        Yields
+        ------
+        rows : slice
+        K : ndarray of shape (n_rows, m)
+        """
+        block = check.count("block", block)
+        X, Y = self._rows(X, Y, False)
+        model = self._model()
+        columns = model.rows(X if Y is None else Y)
+        for start in range(0, X.shape[0], block):
+            rows = slice(start, min(start + block, X.shape[0]))
+            part = model.rows(X[rows])
+            yield rows, model.gram(part, columns, self.n_jobs, None, np.float64)
+
+    def input_gradient(self, x: Any, Y: Any) -> Array:
+        """Differentiate the kernel of a row and others by the row.
+
+        Where there is no derivative, as between parallel rows, whose angle has a kink,
+        what belongs to the angle counts for 0; so does all of it at ``x = 0`` without
+        biases.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_features,)
+        Y : array-like of shape (m, n_features)
+
+        Returns
+        -------
+        gradient : ndarray of shape (m, n_features)
+            Finite.
+        """
+        row, Y = check.row_pair(np.atleast_2d(x), Y, takes_sparse=False)
+        return self._model().input_gradient(row, Y)
+
+    def _model(self) -> "_Model":
+        check.choice("get", self.get, ("ntk", "nngp"))
+        return _Model(
+            self.depth,
+            self.sigma_w,
+            self.sigma_b,
+            self.activation,
+            self.slopes,
+            self.normalize,
+            self.scale,
+            self.train_from,
+            self.get,
+        )
+
+
+class ArcCosine(RowKernel):
+    r"""Arc-cosine kernel of order 0 or 1.
+
+    For the angle :math:`\theta` between two rows,
+
+    .. math:: k_0(x, y) = 1 - \theta / \pi, \qquad k_1(x, y) =
+       |x| |y| (\sin\theta + (\pi - \theta) \cos\theta) / \pi.
+
+    Parameters
+    ----------
+    order : {0, 1}, default=1
+        Of the power of the positive part that hidden units apply. For order 0 a row of
+        zeros has kernel 0 with all.
+    n_jobs : int or None, default=None
+        Number of threads. Does not change a bit of the result.
+
+    References
+    ----------
+    .. [1] Cho & Saul (2009), "Kernel methods for deep learning", NeurIPS 22.
+
+    Examples
+    --------
+    >>> from kernelkit import ArcCosine
+    >>> ArcCosine(order=0)([[1.0, 0.0]], [[0.0, 2.0], [3.0, 0.0]]).tolist()
+    [[0.5, 1.0]]
+    """
+
+    _takes_sparse = True
+
+    def __init__(self, order: int = 1, n_jobs: int | None = None) -> None:
+        self.order = order
+        self.n_jobs = n_jobs
+
+    def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:
+        """Compute the kernel of rows; there is nothing to differentiate by."""
+        X, Y = self._rows(X, Y, eval_gradient)
+        model = self._model()
+        rows = model.rows(X)
+        columns = None if Y is None else model.rows(Y)
+        K = model.gram(rows, columns, self.n_jobs, None, np.float64)
+        return (K, np.empty((*K.shape, 0))) if eval_gradient else K
+
+    def diag(self, X: Any) -> Array:
+        """Compute the kernel of each row with itself."""
+        X, _ = self._rows(X, None, False)
+        model = self._model()
+        return model.diagonal(model.rows(X))
+
+    def _model(self) -> "_Model":
+        """Twice the expectation: sigma_w counts for the input, too, but for a step."""
+        if self.order not in (0, 1) or isinstance(self.order, bool):
+            raise ValueError(f"order must be 0 or 1. Got {self.order!r} instead.")
+        return _Model(
+            1,
+            2**0.5 if self.order == 0 else 2**0.25,
+            0.0,
+            "relu" if self.order else "step",
+            (0.0, 1.0),
+            None,
+            None,
+            1,
+            "nngp",
+        )
+
+
+class _Rows:
+    """Rows as directions, and what the network makes of their norms."""
+
+    def __init__(self, X: Any, network: Network, root_width: float) -> None:
+        self.n_samples, self.n_features = X.shape
+        largest, norms, self.directions = _directions(X)
+        input_root = largest * (norms * (network.sigma_w / root_width))
+        root = np.hypot(input_root, network.sigma_b)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.features, self.roots = network.layers(root, input_root)
+            if not np.isfinite(self.roots**2).all():
+                raise ValueError(
+                    "Variances of the network overflow for rows whose norm is up to "
+                    f"{(largest * norms).max():.3g}: rescale X, or lower sigma_w, "
+                    "sigma_b or depth."
+                )
+
+
+class _Model:
+    """Checked parameters, and the kernel that they define."""
+
+    def __init__(
+        self,
+        depth: Any,
+        sigma_w: Any,
+        sigma_b: Any,
+        activation: Any,
+        slopes: Any,
+        normalize: Any,
+        scale: Any,
+        train_from: Any,
+        get: Any,
+    ) -> None:
+        depth = check.whole("depth", depth)
+        train_from = check.whole("train_from", train_from)
+        sigma_b = check.non_negative("sigma_b", sigma_b)
+        if train_from > depth:
+            raise ValueError(
+                f"train_from must not exceed depth, which is {depth}: then only the "
+                f"last layer is trained. Got {train_from} instead."
+            )
+        if not callable(activation):
+            check.choice("activation", activation, tuple(KINDS))
+        if normalize not in ("d", None) or scale not in ("unit", None):
+            raise ValueError(
+                "normalize must be 'd' or None, and scale must be 'unit' or None. Got "
+                f"{normalize!r} and {scale!r} instead."
+            )
+        check.choice("get", get, ("ntk", "nngp", "both"))
+        if scale == "unit" and sigma_b > 0.0:
+            raise ValueError(
+                f"scale='unit' needs sigma_b=0. Got sigma_b={sigma_b!r} instead."
+            )
+        if activation == "step" and get != "nngp" and train_from < depth:
+            raise ValueError(
+                "A step has no slope, so its tangent kernel is not defined: use "
+                "get='nngp', or train_from=depth."
+            )
+        self.network = Network(
+            depth,
+            check.positive("sigma_w", sigma_w),
+            sigma_b,
+            activation,
+            check.slopes(slopes),
+            train_from,
+        )
+        self.normalize, self.scale, self.get = normalize, scale, get
+
+    def rows(self, X: Any) -> _Rows:
+        width = X.shape[1] if self.normalize == "d" else 1
+        return _Rows(X, self.network, width**0.5)
+
+    def gram(
+        self, rows: _Rows, columns: _Rows | None, n_jobs: Any, out: Any, dtype: Any
+    ) -> Any:
+        is_symmetric = columns is None
+        columns = rows if columns is None else columns
+        shape = rows.n_samples, columns.n_samples
+        wanted = ("ntk", "nngp") if self.get == "both" else (self.get,)
+        outs = check.outputs(out, shape, dtype, len(wanted))
+        named = dict(zip(wanted, outs, strict=True))
+        none = np.empty((0, 0), dtype=outs[0].dtype)
+        scales = self._scales(rows.n_features)
+
+        def compute(tile: slice) -> None:
+            self._fill(
+                tile,
+                rows,
+                columns,
+                is_symmetric,
+                named.get("ntk", none),
+                named.get("nngp", none),
+            )
+            for name, values in named.items():
+                if scales[name] != 1.0:
+                    end = tile.stop if is_symmetric else shape[1]
+                    values[tile, :end] /= scales[name]
+                if is_symmetric:
+                    loops.mirror(values, tile.start, tile.stop)
+
+        starts = range(0, shape[0], _TILE)
+        tiles = [slice(start, min(start + _TILE, shape[0])) for start in starts]
+        with _parallel.one_blas_thread, _parallel.threads(n_jobs) as run:
+            run([(compute, (tile,)) for tile in reversed(tiles)])  # the longest first
+        return outs[0] if len(outs) == 1 else tuple(outs)
+
+    def _fill(
+        self,
+        tile: slice,
+        rows: _Rows,
+        columns: _Rows,
+        is_symmetric: bool,
+        ntk: Array,
+        nngp: Array,
+    ) -> None:
+        network = self.network
+        end = tile.stop if is_symmetric else columns.n_samples
+        versines = _versines(
+            rows.directions[tile],
+            columns.directions[:end],
+            tile.start,
+            is_symmetric,
+            network.is_even,
+        )
+        loops.fill(
+            network.kind,
+            network.gain,
+            network.is_even,
+            network.train_from,
+            versines,
+            tile.start,
+            rows.features,
+            columns.features,
+            rows.roots[-1],
+            columns.roots[-1],
+            loops.ARCSINE,
+            ntk,
+            nngp,
+        )
+
+    def diagonal(self, rows: _Rows) -> Array:
+        values = self.network.diagonal(rows.features, self.get)
+        values *= rows.roots[-1] ** 2
+        return values / self._scales(rows.n_features)[self.get]
+
+    def hyperparameter_gradient(self, rows: _Rows, K: Array) -> Array:
+        raise NotImplementedError
+
+    def input_gradient(self, x: Array, Y: Array) -> Array:
+        raise NotImplementedError
+
+    def _scales(self, n_features: int) -> dict[str, float]:
+        if self.scale is None:
+            return {"ntk": 1.0, "nngp": 1.0}
+        width = n_features if self.normalize == "d" else 1
+        root = np.array([self.network.sigma_w * (n_features / width) ** 0.5])
+        features, roots = self.network.layers(root, root)
+        return {
+            get: float(self.network.diagonal(features, get)[0] * roots[-1, 0] ** 2)
+            for get in ("ntk", "nngp")
+        }
+
+
+def _directions(X: Any) -> tuple[Array, Array, Any]:
+    """Split rows into largest numbers, norms in units of them, and directions."""
+    is_sparse = sparse.issparse(X)
+    X = X.astype(np.float64)
+    largest = abs(X).max(axis=1) if X.shape[1] else np.zeros(X.shape[0])
+    largest = np.asarray(largest.toarray() if is_sparse else largest).ravel()
+    unit = np.where(largest > 0.0, largest, 1.0)
+    if is_sparse:
+        counts = np.diff(X.indptr)
+        X.data /= np.repeat(unit, counts)
+        norms = np.sqrt(np.asarray((X * X).sum(axis=1)).ravel())
+        X.data /= np.repeat(np.where(norms > 0.0, norms, 1.0), counts)
+        return largest, norms, X
+    X /= unit[:, None]
+    norms = np.sqrt(np.einsum("ij,ij->i", X, X))
+    X /= np.where(norms > 0.0, norms, 1.0)[:, None]
+    return largest, norms, X
+
+
+def _versines(
+    rows: Any, columns: Any, first: int, is_symmetric: bool, is_even: bool
+) -> Array:
+    if not (sparse.issparse(rows) or sparse.issparse(columns)):
+        products = rows @ columns.T
+        loops.versines(products, rows, columns, first, is_symmetric, is_even)
+        return products
+    rows, columns = sparse.csr_array(rows), sparse.csr_array(columns)
+    products = np.ascontiguousarray((rows @ columns.T).toarray())
+    none = np.empty((products.shape[0], 0)), np.empty((products.shape[1], 0))
+    loops.versines(products, *none, first, is_symmetric, is_even)
+    parts = [(part.indptr, part.indices, part.data) for part in (rows, columns)]
+    loops.refine_sparse(products, *parts)
+    return products

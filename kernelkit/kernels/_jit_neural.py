@@ -1,0 +1,281 @@
+"""Neural tangent kernels, layer by layer on tiles of pairs.
+
+For a pair of rows the state is the versine ``v = 1 - cos(angle)`` of the layer's inputs
+and the tangent kernel t divided by the root of both variances. A layer needs of each
+row the numbers in `features`, of shape (n_layers, n_features, n):
+
+0. a = sigma_w sqrt(m) times the ratio of the roots of variances before and after, where
+   m is what the activation does to the variance, or 1 if that is no multiple of it
+   (for STEP the ratio is that of 1 and the root after).
+1. b = sigma_b / root after. For ANGLE and STEP ``a^2 + b^2 = 1``.
+2. p = sigma_w / root after.
+3. and 4., for ERF and GELU: roots alpha and eps of q / (1 + q) and 1 / (1 + q), where q
+   is the variance, or twice it for ERF.
+
+For SERIES coefficients of Hermite polynomials follow from 3 on. Layer 0 is the input,
+where only a and b count. All of these are at most about 1 even where norms overflow
+when they are squared, and sums are of terms >= 0, so that nothing is lost to pairs that
+are nearly alike.
+"""
+
+import math
+
+import numpy as np
+
+from kernelkit._jit import jit
+
+ANGLE, STEP, ERF, GELU, SERIES = range(5)
+TILE = 256  # pairs whose state stays in the fastest memory
+NEAR = 1e-3  # versine below which products of rows lose digits
+
+SAFE = {"contract", "arcp", "nsz"}  # NaN and infinity stay
+
+
+def _arcsine_coefficients():
+    """Fit ``asin(sqrt(z)) / sqrt(z) = 1 + z q(z)`` on [0, 1/2]."""
+    series = [1.0]
+    for k in range(1, 70):
+        series.append(series[-1] * (2 * k - 1) ** 2 / (2 * k * (2 * k + 1)))
+    q = np.polynomial.Chebyshev.interpolate(
+        np.polynomial.Polynomial(series[1:]), 21, domain=[0.0, 0.5]
+    )
+    return q.convert(kind=np.polynomial.Polynomial).coef
+
+
+ARCSINE = _arcsine_coefficients()
+
+
+@jit(fastmath=SAFE)
+def _angles(v, constants, angle):
+    """Compute ``arccos(1 - v)`` for 0 <= v <= 2, without a branch."""
+    c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10 = constants[:11]
+    c11, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21 = constants[11:]
+    for j in range(v.size):
+        z = 0.5 * (v[j] if v[j] <= 1.0 else 2.0 - v[j])
+        q = (((c21 * z + c20) * z + c19) * z + c18) * z + c17
+        q = (((q * z + c16) * z + c15) * z + c14) * z + c13
+        q = (((q * z + c12) * z + c11) * z + c10) * z + c9
+        q = (((q * z + c8) * z + c7) * z + c6) * z + c5
+        q = ((((q * z + c4) * z + c3) * z + c2) * z + c1) * z + c0
+        acute = 2.0 * math.sqrt(z) * (1.0 + z * q)
+        angle[j] = acute if v[j] <= 1.0 else math.pi - acute
+
+
+@jit()
+def versines(products, rows, columns, first, is_symmetric, is_even):
+    """Replace products g of directions by ``1 - g``, exact where it is small.
+
+    There it is half the squared difference of the directions; of row i and column
+    ``first + i`` it is 0 if `is_symmetric`. If `is_even`, a direction and its opposite
+    are one: pairs with g < 0 get ``-(1 + g)``, never 0, instead.
+
+    products : (n, m); rows : (n, d), columns : (m, d), or (n, 0) to keep what
+    rounding leaves.
+    """
+    n, m = products.shape
+    for i in range(n):
+        row = products[i]
+        for j in range(m):
+            row[j] = min(max(1.0 - row[j], 0.0), 2.0)
+        for j in range(m):
+            is_opposite = is_even and row[j] > 1.0
+            versine = 2.0 - row[j] if is_opposite else row[j]
+            if versine < NEAR and rows.shape[1]:
+                sign = -1.0 if is_opposite else 1.0
+                versine = 0.0
+                for k in range(rows.shape[1]):
+                    difference = rows[i, k] - sign * columns[j, k]
+                    versine += 0.5 * difference * difference
+            row[j] = -max(versine, 1e-300) if is_opposite else versine
+        if is_symmetric:
+            row[first + i] = 0.0
+
+
+@jit()
+def refine_sparse(versines, rows, columns):
+    """Do what `versines` does where they are small, for sparse directions.
+
+    rows, columns : (indptr, indices, data), indices in ascending order.
+    """
+    row_starts, row_indices, row_data = rows
+    column_starts, column_indices, column_data = columns
+    for i in range(versines.shape[0]):
+        for j in range(versines.shape[1]):
+            if not 0.0 < abs(versines[i, j]) < NEAR:
+                continue
+            sign = -1.0 if versines[i, j] < 0.0 else 1.0
+            p, q = row_starts[i], column_starts[j]
+            total = 0.0
+            while p < row_starts[i + 1] or q < column_starts[j + 1]:
+                has_p, has_q = p < row_starts[i + 1], q < column_starts[j + 1]
+                k = row_indices[p] if has_p else column_indices[q]
+                if has_q:
+                    k = min(k, column_indices[q])
+                difference = 0.0
+                if has_p and row_indices[p] == k:
+                    difference = row_data[p]
+                    p += 1
+                if has_q and column_indices[q] == k:
+                    difference -= sign * column_data[q]
+                    q += 1
+                total += 0.5 * difference * difference
+            versines[i, j] = sign * max(total, 1e-300)
+
+
+@jit(fastmath=SAFE)
+def _angle_layer(gain, is_step, own, others, angle, keep, v, t):
+    """Pass a tile through relu, leaky_relu, linear or step, for ``t' = k + D t``."""
+    a, b = own[0], own[1]
+    for j in range(v.size):
+        a_j, b_j = others[0, j], others[1, j]
+        sine = math.sqrt(v[j] * (2.0 - v[j]))
+        x = angle[j]
+        x2 = x * x
+        series = x * x2 * ((((x2 / 45360 - 1 / 840) * x2) + 1 / 30) * x2 - 1 / 3)
+        direct = x * (1.0 - v[j]) - sine
+        lost = v[j] + gain / math.pi * (series if x < 0.05 else direct)
+        lost = x / math.pi if is_step else (lost if lost > 0.0 else 0.0)
+        slope = 0.0 if is_step else 1.0 - gain * x / math.pi
+        ratio = a * a_j
+        step_a, step_b = a - a_j, b - b_j
+        after = ratio * lost + 0.5 * (step_a * step_a + step_b * step_b)
+        after = after if after < 2.0 else 2.0
+        v[j] = after
+        t[j] = keep * (1.0 - after) + slope * ratio * t[j]
+
+
+@jit(fastmath=SAFE)
+def _smooth_versines(own, others, v, out):
+    """Compute 1 - z for the product z that `erf` and `gelu` take the arcsine of."""
+    alpha, eps = own[3], own[4]
+    for j in range(v.size):
+        alpha_j, eps_j = others[3, j], others[4, j]
+        both = alpha * alpha_j
+        z = (1.0 - v[j]) * both
+        rest = eps * eps + (eps_j * alpha) * (eps_j * alpha)
+        rest += both * both * v[j] * (2.0 - v[j])
+        small = rest / (1.0 + abs(z))
+        out[j] = small if z >= 0.0 else 2.0 - small
+
+
+@jit(fastmath=SAFE)
+def _smooth_layer(is_erf, own, others, angle, keep, v, t):
+    """Pass a tile through erf or gelu."""
+    a, b, p, alpha, eps = own[0], own[1], own[2], own[3], own[4]
+    for j in range(v.size):
+        c, w = 1.0 - v[j], v[j] * (2.0 - v[j])
+        alpha_j, eps_j = others[3, j], others[4, j]
+        both = alpha * alpha_j
+        rest = eps * eps + (eps_j * alpha) * (eps_j * alpha) + both * both * w
+        root = math.sqrt(rest)
+        ratio = a * others[0, j]
+        e = eps * eps + eps_j * eps_j
+        f = (eps * eps_j) * (eps * eps_j)
+        normal = 0.5 - angle[j] / (2 * math.pi)
+        gelu = c * normal + both * (w + (1.0 - w) * e) / (2 * math.pi * root)
+        gelu_slope = normal + c * both * (e + f / rest) / (2 * math.pi * root)
+        erf = (p * others[2, j]) * (1.0 - 2 / math.pi * angle[j])
+        erf_slope = (a * eps) * (others[0, j] * eps_j) * (4 / math.pi / root)
+        k = (erf if is_erf else ratio * gelu) + b * others[1, j]
+        t[j] = keep * k + (erf_slope if is_erf else ratio * gelu_slope) * t[j]
+        after = 1.0 - k
+        after = after if after > 0.0 else 0.0
+        v[j] = after if after < 2.0 else 2.0
+
+
+@jit(fastmath=SAFE)
+def _series_layer(own, others, keep, v, t):
+    """Pass a tile through an activation given by its Hermite coefficients."""
+    value, slope = np.zeros(v.size), np.zeros(v.size)
+    for n in range(own.size - 1, 2, -1):
+        for j in range(v.size):
+            slope[j] = slope[j] * (1.0 - v[j]) + value[j]
+            value[j] = value[j] * (1.0 - v[j]) + own[n] * others[n, j]
+    for j in range(v.size):
+        ratio = own[2] * others[2, j]
+        k = ratio * value[j] + own[1] * others[1, j]
+        t[j] = keep * k + ratio * slope[j] * t[j]
+        after = 1.0 - k
+        after = after if after > 0.0 else 0.0
+        v[j] = after if after < 2.0 else 2.0
+
+
+@jit(fastmath=SAFE)
+def fill(
+    kind,
+    gain,
+    is_even,
+    train_from,
+    versines,
+    first,
+    row_features,
+    column_features,
+    row_roots,
+    column_roots,
+    constants,
+    ntk,
+    nngp,
+):
+    """Fill rows of one kernel or both.
+
+    versines : (n, m), of directions
+    first : which row of `ntk`, `nngp` and the features is the first of `versines`
+    row_features, column_features : (depth + 1, n_features, all rows or columns)
+    row_roots, column_roots : roots of the variances of the last layer
+    constants : ARCSINE
+    ntk, nngp : (all rows, all columns), or (0, 0) if not wanted
+    """
+    n, m = versines.shape
+    depth = row_features.shape[0] - 1
+    room = np.empty((4, TILE))
+    own = np.empty(row_features.shape[1])
+    for i in range(n):
+        for start in range(0, m, TILE):
+            stop = min(start + TILE, m)
+            size = stop - start
+            v, t, angle = room[0, :size], room[1, :size], room[2, :size]
+            smooth = room[3, :size]
+            a, b = row_features[0, 0, first + i], row_features[0, 1, first + i]
+            others = column_features[0, :, start:stop]
+            keep = 1.0 if train_from == 0 else 0.0
+            for j in range(size):
+                u = versines[i, start + j]
+                b_j = others[1, j] if u >= 0.0 else -others[1, j]
+                step_a, step_b = a - others[0, j], b - b_j
+                before = a * others[0, j] * abs(u)
+                before += 0.5 * (step_a * step_a + step_b * step_b)
+                before = before if before < 2.0 else 2.0
+                before = 2.0 - before if is_even and before > 1.0 else before
+                v[j] = before
+                t[j] = keep * (1.0 - before)
+            for layer in range(1, depth + 1):
+                own[:] = row_features[layer, :, first + i]
+                others = column_features[layer, :, start:stop]
+                keep = 1.0 if layer >= train_from else 0.0
+                if kind == ERF or kind == GELU:
+                    _smooth_versines(own, others, v, smooth)
+                    _angles(smooth, constants, angle)
+                    _smooth_layer(kind == ERF, own, others, angle, keep, v, t)
+                elif kind == SERIES:
+                    _series_layer(own, others, keep, v, t)
+                else:
+                    _angles(v, constants, angle)
+                    _angle_layer(gain, kind == STEP, own, others, angle, keep, v, t)
+            root = row_roots[first + i]
+            if ntk.size:
+                row = ntk[first + i, start:stop]
+                for j in range(size):
+                    row[j] = t[j] * (root * column_roots[start + j])
+            if nngp.size:
+                row = nngp[first + i, start:stop]
+                for j in range(size):
+                    row[j] = (1.0 - v[j]) * (root * column_roots[start + j])
+
+
+@jit()
+def mirror(out, start, stop):
+    """Copy what lies left of the diagonal in some rows to above it."""
+    for left in range(0, stop, 64):
+        for j in range(left, min(left + 64, stop)):
+            for i in range(max(start, j + 1), stop):
+                out[j, i] = out[i, j]
