@@ -214,6 +214,7 @@ class Box:
 def _descend(
     K: Array,
     loss: str,
+    targets: Array,
     C: Array,
     start: Array,
     epsilon: float,
