@@ -77,7 +77,7 @@ class TestRanges:
             assert (outer[1] >= inner[1] - 1e-9).all()
 
     def test_shape_is_inside(self, radius, seed):
-        """Seen red with the near norm on both sides, and without h's minimum."""
+        """Seen red with the near norm on both sides, and with 9 for the minimum of h."""
         X, norms, box, Z = case(radius, seed)
         low, high = shape_range(box.products(X), box.squares(), norms)
         G = shape(Z, X)
@@ -86,7 +86,7 @@ class TestRanges:
         assert (high + slack >= G).all()
 
     def test_expansion_error_is_inside(self, radius, seed):
-        """Seen red with the mixed derivative left out."""
+        """Seen red with 0 for the error below, and without the curvature in k above."""
         X, norms, box, Z = case(radius, seed)
         about = expand_shape(box.products(X), box.squares(), norms)
         linear = (
