@@ -123,11 +123,11 @@ def refine_sparse(versines, rows, columns):
 
 
 @jit(fastmath=SAFE)
-def _angle_layer(gain, is_step, own, others, angle, keep, v, t):
+def _angle_layer(gain, is_step, own, others, start, angle, keep, v, t):
     """Pass a tile through relu, leaky_relu, linear or step, for ``t' = k + D t``."""
     a, b = own[0], own[1]
     for j in range(v.size):
-        a_j, b_j = others[0, j], others[1, j]
+        a_j, b_j = others[0, start + j], others[1, start + j]
         sine = math.sqrt(v[j] * (2.0 - v[j]))
         x = angle[j]
         x2 = x * x
@@ -145,11 +145,11 @@ def _angle_layer(gain, is_step, own, others, angle, keep, v, t):
 
 
 @jit(fastmath=SAFE)
-def _smooth_versines(own, others, v, out):
+def _smooth_versines(own, others, start, v, out):
     """Compute 1 - z for the product z that `erf` and `gelu` take the arcsine of."""
     alpha, eps = own[3], own[4]
     for j in range(v.size):
-        alpha_j, eps_j = others[3, j], others[4, j]
+        alpha_j, eps_j = others[3, start + j], others[4, start + j]
         both = alpha * alpha_j
         z = (1.0 - v[j]) * both
         rest = eps * eps + (eps_j * alpha) * (eps_j * alpha)
@@ -159,24 +159,24 @@ def _smooth_versines(own, others, v, out):
 
 
 @jit(fastmath=SAFE)
-def _smooth_layer(is_erf, own, others, angle, keep, v, t):
+def _smooth_layer(is_erf, own, others, start, angle, keep, v, t):
     """Pass a tile through erf or gelu."""
     a, b, p, alpha, eps = own[0], own[1], own[2], own[3], own[4]
     for j in range(v.size):
         c, w = 1.0 - v[j], v[j] * (2.0 - v[j])
-        alpha_j, eps_j = others[3, j], others[4, j]
+        alpha_j, eps_j = others[3, start + j], others[4, start + j]
         both = alpha * alpha_j
         rest = eps * eps + (eps_j * alpha) * (eps_j * alpha) + both * both * w
         root = math.sqrt(rest)
-        ratio = a * others[0, j]
+        ratio = a * others[0, start + j]
         e = eps * eps + eps_j * eps_j
         f = (eps * eps_j) * (eps * eps_j)
         normal = 0.5 - angle[j] / (2 * math.pi)
         gelu = c * normal + both * (w + (1.0 - w) * e) / (2 * math.pi * root)
         gelu_slope = normal + c * both * (e + f / rest) / (2 * math.pi * root)
-        erf = (p * others[2, j]) * (1.0 - 2 / math.pi * angle[j])
-        erf_slope = (a * eps) * (others[0, j] * eps_j) * (4 / math.pi / root)
-        k = (erf if is_erf else ratio * gelu) + b * others[1, j]
+        erf = (p * others[2, start + j]) * (1.0 - 2 / math.pi * angle[j])
+        erf_slope = (a * eps) * (others[0, start + j] * eps_j) * (4 / math.pi / root)
+        k = (erf if is_erf else ratio * gelu) + b * others[1, start + j]
         t[j] = keep * k + (erf_slope if is_erf else ratio * gelu_slope) * t[j]
         after = 1.0 - k
         after = after if after > 0.0 else 0.0
@@ -184,16 +184,16 @@ def _smooth_layer(is_erf, own, others, angle, keep, v, t):
 
 
 @jit(fastmath=SAFE)
-def _series_layer(own, others, keep, v, t):
+def _series_layer(own, others, start, keep, v, t):
     """Pass a tile through an activation given by its Hermite coefficients."""
     value, slope = np.zeros(v.size), np.zeros(v.size)
     for n in range(own.size - 1, 2, -1):
         for j in range(v.size):
             slope[j] = slope[j] * (1.0 - v[j]) + value[j]
-            value[j] = value[j] * (1.0 - v[j]) + own[n] * others[n, j]
+            value[j] = value[j] * (1.0 - v[j]) + own[n] * others[n, start + j]
     for j in range(v.size):
-        ratio = own[2] * others[2, j]
-        k = ratio * value[j] + own[1] * others[1, j]
+        ratio = own[2] * others[2, start + j]
+        k = ratio * value[j] + own[1] * others[1, start + j]
         t[j] = keep * k + ratio * slope[j] * t[j]
         after = 1.0 - k
         after = after if after > 0.0 else 0.0
@@ -236,13 +236,13 @@ def fill(
             v, t, angle = room[0, :size], room[1, :size], room[2, :size]
             smooth = room[3, :size]
             a, b = row_features[0, 0, first + i], row_features[0, 1, first + i]
-            others = column_features[0, :, start:stop]
+            others = column_features[0]
             keep = 1.0 if train_from == 0 else 0.0
             for j in range(size):
                 u = versines[i, start + j]
-                b_j = others[1, j] if u >= 0.0 else -others[1, j]
-                step_a, step_b = a - others[0, j], b - b_j
-                before = a * others[0, j] * abs(u)
+                b_j = others[1, start + j] if u >= 0.0 else -others[1, start + j]
+                step_a, step_b = a - others[0, start + j], b - b_j
+                before = a * others[0, start + j] * abs(u)
                 before += 0.5 * (step_a * step_a + step_b * step_b)
                 before = before if before < 2.0 else 2.0
                 before = 2.0 - before if is_even and before > 1.0 else before
@@ -250,17 +250,21 @@ def fill(
                 t[j] = keep * (1.0 - before)
             for layer in range(1, depth + 1):
                 own[:] = row_features[layer, :, first + i]
-                others = column_features[layer, :, start:stop]
+                others = column_features[layer]
                 keep = 1.0 if layer >= train_from else 0.0
                 if kind == ERF or kind == GELU:
-                    _smooth_versines(own, others, v, smooth)
+                    _smooth_versines(own, others, start, v, smooth)
                     _angles(smooth, constants, angle)
-                    _smooth_layer(kind == ERF, own, others, angle, keep, v, t)
+                    _smooth_layer(
+                        kind == ERF, own, others, start, angle, keep, v, t
+                    )
                 elif kind == SERIES:
-                    _series_layer(own, others, keep, v, t)
+                    _series_layer(own, others, start, keep, v, t)
                 else:
                     _angles(v, constants, angle)
-                    _angle_layer(gain, kind == STEP, own, others, angle, keep, v, t)
+                    _angle_layer(
+                        gain, kind == STEP, own, others, start, angle, keep, v, t
+                    )
             root = row_roots[first + i]
             if ntk.size:
                 row = ntk[first + i, start:stop]
