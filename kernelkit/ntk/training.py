@@ -1,0 +1,199 @@
+"""Subgradient descent on penalized losses: in weights, and in functions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from kernelkit.ntk.network import Network
+
+Array = npt.NDArray[Any]
+
+REGULARIZERS = ("distance", "last_layer", "last_layer_scaled")
+
+_N_POWER = 20  # iterations for the largest eigenvalue
+_MOST_ROWS = 1000  # for it
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A convex loss of outputs f and targets y, which are 1 and -1 for the first three.
+
+    Attributes
+    ----------
+    name : {"hinge", "squared_hinge", "logistic", "squared", "epsilon_insensitive"}
+    epsilon : float
+        Errors that cost nothing, for the last.
+    """
+
+    name: str
+    epsilon: float = 0.0
+
+    def values(self, f: Array, y: Array) -> Array:
+        """Evaluate the loss."""
+        if self.name == "squared":
+            return np.square(f - y)
+        if self.name == "epsilon_insensitive":
+            return np.maximum(np.abs(f - y) - self.epsilon, 0.0)
+        if self.name == "logistic":
+            return np.logaddexp(0.0, -y * f)
+        short = np.maximum(1.0 - y * f, 0.0)
+        return short if self.name == "hinge" else np.square(short)
+
+    def slopes(self, f: Array, y: Array) -> Array:
+        """Evaluate the derivative by f; 0 at a kink."""
+        if self.name == "squared":
+            return 2.0 * (f - y)
+        if self.name == "epsilon_insensitive":
+            return np.sign(f - y) * (np.abs(f - y) > self.epsilon)
+        if self.name == "logistic":
+            return -y * expit(-y * f)
+        if self.name == "hinge":
+            return -y * (y * f < 1.0)
+        return -2.0 * y * np.maximum(1.0 - y * f, 0.0)
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What both descents share.
+
+    Attributes
+    ----------
+    loss : Loss
+    penalty : float
+        The factor lambda of half the squared norm; the loss counts as its mean.
+    learning_rate : float
+    n_steps : int
+    """
+
+    loss: Loss
+    penalty: float
+    learning_rate: float
+    n_steps: int
+
+
+def safe_learning_rate(K: Array, weights: Array) -> float:
+    """Half of n over the largest eigenvalue of the kernel, rows weighed."""
+    root = np.sqrt(weights)[:, None]
+    vector = np.ones((len(K), 1))
+    largest = 0.0
+    for _ in range(_N_POWER):
+        vector = root * (K @ (root * vector))
+        largest = float(np.linalg.norm(vector))
+        if largest == 0.0:
+            return 1.0
+        vector /= largest
+    return 0.5 * len(K) / largest
+
+
+def rows_for_rate(n_rows: int) -> slice:
+    """Choose rows on which the largest eigenvalue is judged."""
+    return slice(None, None, -(-n_rows // _MOST_ROWS))
+
+
+def descend_weights(
+    network: Network,
+    X: Array,
+    y: Array,
+    weights: Array,
+    descent: Descent,
+    *,
+    regularizer: str,
+    batch_size: int | None = None,
+    rng: np.random.Generator,
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Train a network in place, and yield after each step what it was based on.
+
+    The loss is that of the outputs minus those at the start. The penalty is on the
+    distance of all weights from the start, on the last layer, or on the last layer over
+    the root of its size.
+
+    Yields
+    ------
+    rows : ndarray of shape (n_batch,)
+        The rows of the step.
+    f : ndarray of shape (n_batch, n_outputs)
+        Their outputs before the step.
+    slopes : ndarray of shape (n_batch, n_outputs)
+        Slopes of their losses, times the weights.
+    """
+    start = network.copy()
+    f_start = network.outputs(X).astype(np.float64)
+    n = len(X)
+    for rows in _batches(n, batch_size, descent.n_steps, rng):
+        whole = len(rows) == n
+        part = X if whole else X[rows]
+        outputs, z, h = network.forward(part)
+        f = outputs.astype(np.float64) - f_start[rows]
+        slopes = weights[rows, None] * descent.loss.slopes(f, y[rows])
+        scaled = (-descent.learning_rate / len(rows) * slopes).astype(X.dtype)
+        changes = network.gradient(scaled, z, h)
+        _decay(network, start, descent, regularizer)
+        for parameter, change in zip(
+            network.weights + network.biases, changes[0] + changes[1], strict=True
+        ):
+            parameter += change
+        yield rows, f, slopes
+
+
+def _decay(
+    network: Network, start: Network, descent: Descent, regularizer: str
+) -> None:
+    """Take the step of the penalty."""
+    share = descent.learning_rate * descent.penalty
+    if regularizer == "distance":
+        for parameter, origin in zip(
+            network.weights + network.biases, start.weights + start.biases, strict=True
+        ):
+            parameter -= share * (parameter - origin)
+        return
+    last = network.weights[-1]
+    if regularizer == "last_layer_scaled":
+        share /= last.shape[2]
+    last *= 1.0 - share
+
+
+def _batches(
+    n: int, batch_size: int | None, n_steps: int, rng: np.random.Generator
+) -> Iterator[Array]:
+    """Yield the rows of each step, every row once in each round."""
+    if batch_size is None or batch_size >= n:
+        for _ in range(n_steps):
+            yield np.arange(n)
+        return
+    per_round = -(-n // batch_size)
+    for step in range(n_steps):
+        place = step % per_round
+        if place == 0:
+            order = rng.permutation(n)
+        yield order[place * batch_size : (place + 1) * batch_size]
+
+
+def descend_functions(
+    K: Array, y: Array, weights: Array, descent: Descent
+) -> Iterator[tuple[Array, Array]]:
+    r"""Descend in the space of the kernel, and yield after each step its coefficients.
+
+    .. math:: a \leftarrow (1 - \eta \lambda) a - \frac{\eta}{n} w\, \ell'(K a, y)
+
+    It is what a network with `regularizer` "distance" does in the limit of infinite
+    width.
+
+    Yields
+    ------
+    coef : ndarray of shape (n, n_outputs)
+        After the step; changed by the next one.
+    f : ndarray of shape (n, n_outputs)
+        Values at the rows before the step.
+    """
+    coef = np.zeros(y.shape)
+    rate = descent.learning_rate
+    for _ in range(descent.n_steps):
+        f = K @ coef
+        slopes = weights[:, None] * descent.loss.slopes(f, y)
+        coef *= 1.0 - rate * descent.penalty
+        coef -= rate / len(K) * slopes
+        yield coef, f
