@@ -252,12 +252,10 @@ def fill(
                 own[:] = row_features[layer, :, first + i]
                 others = column_features[layer]
                 keep = 1.0 if layer >= train_from else 0.0
-                if kind == ERF or kind == GELU:
+                if kind in (ERF, GELU):
                     _smooth_versines(own, others, start, v, smooth)
                     _angles(smooth, constants, angle)
-                    _smooth_layer(
-                        kind == ERF, own, others, start, angle, keep, v, t
-                    )
+                    _smooth_layer(kind == ERF, own, others, start, angle, keep, v, t)
                 elif kind == SERIES:
                     _series_layer(own, others, start, keep, v, t)
                 else:

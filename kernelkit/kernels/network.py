@@ -111,7 +111,7 @@ class Network:
     def diagonal(self, features: Array, get: str) -> Array:
         """Kernel of rows with themselves over their last variance."""
         t = np.full(features.shape[2], float(self.train_from == 0))
-        for layer, (a, b, p, *others) in enumerate(features[1:], 1):
+        for layer, (a, _, p, *others) in enumerate(features[1:], 1):
             slope = np.ones_like(a)
             if self.kind in (loops.ERF, loops.GELU):
                 alpha, eps = others
@@ -134,7 +134,7 @@ class Network:
         return t
 
     def _mean_root(self, root: Array) -> tuple[Array, Any]:
-        """Root of ``E[phi(u)^2]`` for u of variance root^2; coefficients of a series."""
+        """Root of ``E[phi(u)^2]``, u of variance root^2; coefficients of a series."""
         if self.kind == loops.ANGLE:
             return self._factor * root, None
         if self.kind == loops.STEP:

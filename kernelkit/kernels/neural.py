@@ -12,6 +12,7 @@ from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.kernels import _jit_neural as loops
+from kernelkit.kernels import tangents
 from kernelkit.kernels.base import RowKernel
 from kernelkit.kernels.network import KINDS, Network
 
@@ -215,12 +216,9 @@ class NeuralTangent(RowKernel):
         K = model.gram(rows, columns, self.n_jobs, None, np.float64)
         if not eval_gradient:
             return K
-        free = [not hyperparameter.fixed for hyperparameter in self.hyperparameters]
-        by_name = dict(
-            zip((h.name for h in self.hyperparameters), free, strict=True)
-        )
-        gradient = model.hyperparameter_gradient(rows, K)
-        return K, gradient[:, :, [by_name["sigma_w"], by_name["sigma_b"]]]
+        places = {"sigma_w": 0, "sigma_b": 1}
+        free = [places[part.name] for part in self.hyperparameters if not part.fixed]
+        return K, model.hyperparameter_gradient(rows, K)[:, :, free]
 
     def diag(self, X: Any) -> Array:
         """Compute the kernel of each row with itself, in O(n n_features)."""
@@ -501,21 +499,99 @@ class _Model:
         return values / self._scales(rows.n_features)[self.get]
 
     def hyperparameter_gradient(self, rows: _Rows, K: Array) -> Array:
-        raise NotImplementedError
+        """Differentiate by the logarithms of sigma_w and sigma_b; shape (n, n, 2)."""
+        gradient = self._log_tangents(rows)
+        if self.scale == "unit":
+            root = np.array([self._unit_root(rows.n_features)])
+            unit = _Rows(root[:, None] / self.network.sigma_w, self.network, 1.0)
+            value = self.network.diagonal(unit.features, self.get) * unit.roots[-1] ** 2
+            change = self._log_tangents(unit) / value
+            gradient = gradient / value - K[:, :, None] * change
+        return gradient
+
+    def _log_tangents(self, rows: _Rows) -> Array:
+        network = self.network
+        versines = _versines(rows.directions, rows.directions, 0, True, network.is_even)
+        own = rows.features
+        v, bias_sign, sign = tangents.first_versines(
+            versines, own[0], own[0], network.is_even
+        )
+        layers, last, first = [], [], []
+        for log_w, log_b in ((1.0, 0.0), (0.0, 1.0)):
+            share = own[0, 1] ** 2
+            log_root = (1.0 - share) * log_w + share * log_b
+            changes, log_last = tangents.row_tangents(
+                network, own, rows.roots, log_root, log_w, log_b
+            )
+            layers.append(changes)
+            last.append(log_last)
+            step = tangents.first_tangent(
+                versines, bias_sign, own[0], own[0], changes[0], changes[0]
+            )
+            first.append(sign * step)
+        t, steps = tangents.tangent_kernel(
+            network, v, first, own, own, layers, layers, self.get
+        )
+        root = rows.roots[-1]
+        gradient = np.empty((*v.shape, 2))
+        for k, (step, log_last) in enumerate(zip(steps, last, strict=True)):
+            gradient[:, :, k] = step + t * (log_last[:, None] + log_last)
+            gradient[:, :, k] *= root[:, None] * root
+        return gradient
 
     def input_gradient(self, x: Array, Y: Array) -> Array:
-        raise NotImplementedError
+        """Differentiate by the inner product and by the norm of x."""
+        network = self.network
+        row, columns = self.rows(x), self.rows(Y)
+        versines = _versines(
+            row.directions, columns.directions, 0, False, network.is_even
+        )
+        own, others = row.features, columns.features
+        v, bias_sign, sign = tangents.first_versines(
+            versines, own[0], others[0], network.is_even
+        )
+        still = [tangents.RowTangents()] * (network.depth + 1)
+        longer, log_last = tangents.row_tangents(
+            network, own, row.roots, np.ones(1), 0.0, 0.0
+        )
+        t, (by_product, by_root) = tangents.tangent_kernel(
+            network,
+            v,
+            [-sign * bias_sign, 1.0 - v],
+            own,
+            others,
+            [still, longer],
+            [still, still],
+            self.get,
+        )
+        by_root = by_root + t * log_last[:, None]
+        width = x.shape[1] if self.normalize == "d" else 1
+        ratio = network.sigma_w / width**0.5
+        first, last = row.roots[0, 0], row.roots[-1, 0]
+        if first == 0.0:
+            return np.zeros_like(Y)
+        inverse = np.divide(
+            ratio, columns.roots[0], out=np.zeros(len(Y)), where=columns.roots[0] > 0.0
+        )
+        gradient = (by_product[0] * inverse)[:, None] * (ratio * Y)
+        gradient += (by_root[0] * (ratio / first))[:, None] * (ratio * x)
+        gradient *= (columns.roots[-1] * (last / first))[:, None]
+        return gradient / self._scales(x.shape[1])[self.get]
 
     def _scales(self, n_features: int) -> dict[str, float]:
         if self.scale is None:
             return {"ntk": 1.0, "nngp": 1.0}
-        width = n_features if self.normalize == "d" else 1
-        root = np.array([self.network.sigma_w * (n_features / width) ** 0.5])
+        root = np.array([self._unit_root(n_features)])
         features, roots = self.network.layers(root, root)
         return {
             get: float(self.network.diagonal(features, get)[0] * roots[-1, 0] ** 2)
             for get in ("ntk", "nngp")
         }
+
+    def _unit_root(self, n_features: int) -> float:
+        """Root of the variance, before layer 1, of a row that "unit" refers to."""
+        width = n_features if self.normalize == "d" else 1
+        return float(self.network.sigma_w * (n_features / width) ** 0.5)
 
 
 def _directions(X: Any) -> tuple[Array, Array, Any]:
