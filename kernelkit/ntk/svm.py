@@ -595,7 +595,7 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
     def _calibrate(self, problem: _Problem) -> Array:
         """Fit a sigmoid of the values of each machine at rows that it did not see."""
         if np.bincount(problem.codes).min() < _FOLDS:
-            rare = self.classes_[np.bincount(problem.codes).argmin()]
+            rare = self.classes_.tolist()[np.bincount(problem.codes).argmin()]
             raise ValueError(
                 f"probability=True needs {_FOLDS} rows with weight of each class, and "
                 f"{rare!r} has fewer: drop it, or use loss='logistic'."
