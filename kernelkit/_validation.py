@@ -530,6 +530,22 @@ def class_weights(
     return compute_class_weight(class_weight, classes=classes, y=classes)
 
 
+def length_scales(value: Any, n_features: int) -> Array:
+    """Check one finite number > 0 for the length scale, or one per feature."""
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        numbers = np.empty(0)
+    if numbers.shape not in ((), (n_features,)) or not (
+        (numbers > 0.0).all() and np.isfinite(numbers).all()
+    ):
+        raise ValueError(
+            f"length_scale must be a finite number > 0, or {n_features} of them, one "
+            f"per feature. Got {value!r} instead."
+        )
+    return numbers
+
+
 def whole(name: str, value: Any) -> int:
     """Check an argument that is a whole number >= 0."""
     if not isinstance(value, Integral) or value < 0 or isinstance(value, bool):

@@ -13,7 +13,7 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.kernels import _jit_neural as loops
 from kernelkit.kernels import tangents
-from kernelkit.kernels.base import RowKernel
+from kernelkit.kernels.base import RowKernel, rows_of
 from kernelkit.kernels.network import KINDS, Network
 
 Activation = str | Callable[[Array], Array]
@@ -150,8 +150,6 @@ class NeuralTangent(RowKernel):
     1.0
     """
 
-    _takes_sparse = True
-
     def __init__(
         self,
         depth: int = 1,
@@ -209,7 +207,7 @@ class NeuralTangent(RowKernel):
         K_gradient : ndarray of shape (n, n, n_parameters)
             If `eval_gradient`.
         """
-        X, Y = self._rows(X, Y, eval_gradient)
+        X, Y = rows_of(X, Y, eval_gradient, takes_sparse=True)
         model = self._model()
         rows = model.rows(X)
         columns = None if Y is None else model.rows(Y)
@@ -222,7 +220,7 @@ class NeuralTangent(RowKernel):
 
     def diag(self, X: Any) -> Array:
         """Compute the kernel of each row with itself, in O(n n_features)."""
-        X, _ = self._rows(X, None, False)
+        X, _ = rows_of(X, None, takes_sparse=True)
         model = self._model()
         return model.diagonal(model.rows(X))
 
@@ -245,7 +243,7 @@ class NeuralTangent(RowKernel):
         K : ndarray of shape (n_rows, m)
         """
         block = check.count("block", block)
-        X, Y = self._rows(X, Y, False)
+        X, Y = rows_of(X, Y, takes_sparse=True)
         model = self._model()
         columns = model.rows(X if Y is None else Y)
         for start in range(0, X.shape[0], block):
@@ -315,15 +313,13 @@ class ArcCosine(RowKernel):
     [[0.5, 1.0]]
     """
 
-    _takes_sparse = True
-
     def __init__(self, order: int = 1, n_jobs: int | None = None) -> None:
         self.order = order
         self.n_jobs = n_jobs
 
     def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:
         """Compute the kernel of rows; there is nothing to differentiate by."""
-        X, Y = self._rows(X, Y, eval_gradient)
+        X, Y = rows_of(X, Y, eval_gradient, takes_sparse=True)
         model = self._model()
         rows = model.rows(X)
         columns = None if Y is None else model.rows(Y)
@@ -332,7 +328,7 @@ class ArcCosine(RowKernel):
 
     def diag(self, X: Any) -> Array:
         """Compute the kernel of each row with itself."""
-        X, _ = self._rows(X, None, False)
+        X, _ = rows_of(X, None, takes_sparse=True)
         model = self._model()
         return model.diagonal(model.rows(X))
 
@@ -598,8 +594,8 @@ def _directions(X: Any) -> tuple[Array, Array, Any]:
     """Split rows into largest numbers, norms in units of them, and directions."""
     is_sparse = sparse.issparse(X)
     X = X.astype(np.float64)
-    largest = abs(X).max(axis=1) if X.shape[1] else np.zeros(X.shape[0])
-    largest = np.asarray(largest.toarray() if is_sparse else largest).ravel()
+    largest: Any = abs(X).max(axis=1) if X.shape[1] else np.zeros(X.shape[0])
+    largest = (largest.toarray() if is_sparse else np.asarray(largest)).ravel()
     unit = np.where(largest > 0.0, largest, 1.0)
     if is_sparse:
         counts = np.diff(X.indptr)
