@@ -101,6 +101,11 @@ class Network:
             return np.ones(1, self.weights[0].dtype)
         return np.array([0.5**0.5, -(0.5**0.5)], self.weights[0].dtype)
 
+    @property
+    def parameters(self) -> list[Array]:
+        """All weights, then all biases."""
+        return self.weights + self.biases
+
     def copy(self) -> Self:
         """Return a network that does not change with this one."""
         return replace(
@@ -136,6 +141,12 @@ class Network:
         """Compute the outputs (n, n_outputs)."""
         return self.forward(X)[0]
 
+    def outputs_at_start(self, X: Array) -> Array:
+        """Compute the outputs of a network that is as it was drawn."""
+        if len(self.signs) == 2:  # without the rounding of a difference
+            return np.zeros((len(X), self.weights[-1].shape[1]), X.dtype)
+        return self.outputs(X)
+
     def backward(self, slopes: Array, z: list[Array]) -> list[Array]:
         """Multiply slopes (n, n_outputs) with the derivatives by each layer's z."""
         deltas = [self.signs[:, None, None] * slopes]
@@ -144,17 +155,15 @@ class Network:
             deltas.insert(0, before * self.activation.slope(z[layer - 1]))
         return deltas
 
-    def gradient(
-        self, slopes: Array, z: list[Array], h: list[Array]
-    ) -> tuple[list[Array], list[Array]]:
-        """Sum the gradients of the outputs, times `slopes`, by weights and biases."""
+    def gradient(self, slopes: Array, z: list[Array], h: list[Array]) -> list[Array]:
+        """Sum the gradients of the outputs, times `slopes`, by all parameters."""
         deltas = self.backward(slopes, z)
         by_weight = [
             self.factor(layer) * (delta.transpose(0, 2, 1) @ before)
             for layer, (delta, before) in enumerate(zip(deltas, h, strict=True))
         ]
         by_bias = [self.sigma_b * delta.sum(axis=1) for delta in deltas]
-        return by_weight, by_bias
+        return by_weight + by_bias
 
     def tangent_kernel(self, X: Array, Y: Array | None = None) -> Array:
         r"""Compute :math:`\langle \partial_\theta f(x), \partial_\theta f(y) \rangle`.

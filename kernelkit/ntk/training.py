@@ -94,66 +94,98 @@ def rows_for_rate(n_rows: int) -> slice:
     return slice(None, None, -(-n_rows // _MOST_ROWS))
 
 
-def descend_weights(
-    network: Network,
-    X: Array,
-    y: Array,
-    weights: Array,
-    descent: Descent,
-    *,
-    regularizer: str,
-    batch_size: int | None = None,
-    rng: np.random.Generator,
-) -> Iterator[tuple[Array, Array, Array]]:
-    """Train a network in place, and yield after each step what it was based on.
+class Training:
+    """Descent of a network in its weights.
 
     The loss is that of the outputs minus those at the start. The penalty is on the
-    distance of all weights from the start, on the last layer, or on the last layer over
-    the root of its size.
+    distance of all weights from the start ("distance"), on the last layer, or on the
+    last layer over the root of its size ("last_layer_scaled").
 
-    Yields
-    ------
-    rows : ndarray of shape (n_batch,)
-        The rows of the step.
-    f : ndarray of shape (n_batch, n_outputs)
-        Their outputs before the step.
-    slopes : ndarray of shape (n_batch, n_outputs)
-        Slopes of their losses, times the weights.
+    Parameters
+    ----------
+    network : Network
+        Trained in place.
+    X : ndarray of shape (n, n_features)
+        In the precision of the network.
+    y : ndarray of shape (n, n_outputs)
+    weights : ndarray of shape (n,)
+        Of the rows, 1 in the mean.
+    descent : Descent
+    regularizer : {"distance", "last_layer", "last_layer_scaled"}
     """
-    start = network.copy()
-    f_start = network.outputs(X).astype(np.float64)
-    n = len(X)
-    for rows in _batches(n, batch_size, descent.n_steps, rng):
-        whole = len(rows) == n
-        part = X if whole else X[rows]
-        outputs, z, h = network.forward(part)
-        f = outputs.astype(np.float64) - f_start[rows]
-        slopes = weights[rows, None] * descent.loss.slopes(f, y[rows])
-        scaled = (-descent.learning_rate / len(rows) * slopes).astype(X.dtype)
-        changes = network.gradient(scaled, z, h)
-        _decay(network, start, descent, regularizer)
-        for parameter, change in zip(
-            network.weights + network.biases, changes[0] + changes[1], strict=True
-        ):
-            parameter += change
-        yield rows, f, slopes
 
+    def __init__(
+        self,
+        network: Network,
+        X: Array,
+        y: Array,
+        weights: Array,
+        descent: Descent,
+        regularizer: str = "distance",
+    ) -> None:
+        self.network, self.start = network, network.copy()
+        self.X, self.y, self.weights = X, y, weights
+        self.descent, self.regularizer = descent, regularizer
+        self._f_start = self.start.outputs_at_start(X)
 
-def _decay(
-    network: Network, start: Network, descent: Descent, regularizer: str
-) -> None:
-    """Take the step of the penalty."""
-    share = descent.learning_rate * descent.penalty
-    if regularizer == "distance":
-        for parameter, origin in zip(
-            network.weights + network.biases, start.weights + start.biases, strict=True
-        ):
-            parameter -= share * (parameter - origin)
-        return
-    last = network.weights[-1]
-    if regularizer == "last_layer_scaled":
-        share /= last.shape[2]
-    last *= 1.0 - share
+    def steps(
+        self, rng: np.random.Generator, batch_size: int | None = None
+    ) -> Iterator[tuple[Array, Array, Array]]:
+        """Take the steps, and yield before each what it is based on.
+
+        Yields
+        ------
+        rows : ndarray of shape (n_batch,)
+            The rows of the step.
+        f : ndarray of shape (n_batch, n_outputs)
+            Their outputs minus those at the start.
+        slopes : ndarray of shape (n_batch, n_outputs)
+            Slopes of their losses, times the weights.
+        """
+        n, rate = len(self.X), self.descent.learning_rate
+        for rows in _batches(n, batch_size, self.descent.n_steps, rng):
+            X = self.X if len(rows) == n else self.X[rows]
+            outputs, z, h = self.network.forward(X)
+            f = outputs - self._f_start[rows]
+            slopes = self.descent.loss.slopes(f, self.y[rows])
+            slopes *= self.weights[rows, None]
+            yield rows, f, slopes
+            changes = self.network.gradient(
+                (-rate / len(rows) * slopes).astype(X.dtype), z, h
+            )
+            self._decay()
+            for parameter, change in zip(self.network.parameters, changes, strict=True):
+                parameter += change
+
+    def objective(self) -> float:
+        """Evaluate the mean loss plus the penalty."""
+        f = self.network.outputs(self.X) - self._f_start
+        losses = self.descent.loss.values(f, self.y)
+        return float(
+            self.weights @ losses.sum(axis=1) / len(self.X)
+            + self.descent.penalty / 2.0 * self._squared_norm()
+        )
+
+    def _squared_norm(self) -> float:
+        if self.regularizer == "distance":
+            pairs = zip(self.network.parameters, self.start.parameters, strict=True)
+            return sum(float(np.square(now - then).sum()) for now, then in pairs)
+        last = self.network.weights[-1]
+        size = last.shape[2] if self.regularizer == "last_layer_scaled" else 1
+        return float(np.square(last).sum()) / size
+
+    def _decay(self) -> None:
+        """Take the step of the penalty."""
+        share = self.descent.learning_rate * self.descent.penalty
+        if self.regularizer == "distance":
+            pairs = zip(self.network.parameters, self.start.parameters, strict=True)
+            for parameter, origin in pairs:
+                parameter -= share * (parameter - origin)
+            return
+        last = self.network.weights[-1]
+        if self.regularizer == "last_layer_scaled":
+            share /= last.shape[2]
+        last *= 1.0 - share
 
 
 def _batches(
@@ -185,15 +217,15 @@ def descend_functions(
     Yields
     ------
     coef : ndarray of shape (n, n_outputs)
-        After the step; changed by the next one.
+        Changed by the step.
     f : ndarray of shape (n, n_outputs)
-        Values at the rows before the step.
+        Values at the rows.
     """
     coef = np.zeros(y.shape)
     rate = descent.learning_rate
     for _ in range(descent.n_steps):
         f = K @ coef
+        yield coef, f
         slopes = weights[:, None] * descent.loss.slopes(f, y)
         coef *= 1.0 - rate * descent.penalty
         coef -= rate / len(K) * slopes
-        yield coef, f
