@@ -355,7 +355,7 @@ def _taking_part(
 
 
 def _norm(coef: Array, values: Array) -> float:
-    return float(np.sqrt(max(coef @ values, 0.0)))
+    return float(np.sqrt(max(float(coef @ values), 0.0)))
 
 
 def _relative(gap: Any, objective: Any) -> float:

@@ -17,6 +17,7 @@ from sklearn.utils.metaestimators import available_if
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.ntk import dual
+from kernelkit.ntk.attack import attack
 from kernelkit.ntk.bounds import error_bound
 from kernelkit.ntk.certificate import certify
 from kernelkit.ntk.machines import evaluate, gram, store, values_at
@@ -308,7 +309,7 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         codes[~machines.any(axis=1)] = self._heaviest
         return self.classes_[codes]
 
-    @available_if(_gives_probabilities)
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
         """Estimate the probabilities of the classes.
 
@@ -466,6 +467,42 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         return certify(
             self.kernel_, rows, margins, X, method=method, clip=clip, n_jobs=self.n_jobs
         )
+
+    def attack(
+        self, X: Any, clip: tuple[float, float] | None = None
+    ) -> tuple[Array, Array]:
+        """Search for near rows that are classified otherwise, by gradient descent.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Rows to attack.
+        clip : tuple of (float, float) or None, default=None
+            Range that the features stay in, such as (0, 1) for pixels.
+
+        Returns
+        -------
+        radii : ndarray of shape (n_queries,)
+            Largest change of a feature that is enough, an upper bound of what `certify`
+            bounds from below; inf where nothing was found.
+        adversaries : ndarray of shape (n_queries, n_features)
+            The rows that were found, or else the rows of `X`.
+
+        Raises
+        ------
+        ValueError
+            With `fit_intercept`, or if `X` leaves `clip`.
+        """
+        X, clip, rows, margins = self._rivals(X, clip)
+        values = self.kernel_(X, rows)
+        won = [m[m @ k > 0.0] for m, k in zip(margins, values, strict=True)]
+        radii, adversaries = attack(
+            self.kernel_, rows, won, X, clip=clip, n_jobs=self.n_jobs
+        )
+        # A class may lose to another one, and yet have the most votes.
+        failed = self.predict(adversaries) == self.predict(X)
+        radii[failed], adversaries[failed] = np.inf, X[failed]
+        return radii, adversaries
 
     def robust_score(
         self,

@@ -253,6 +253,23 @@ class TestGuarantees:
             corners = rows + radii[:, None] * RNG.choice([-1.0, 1.0], rows.shape)
             assert (fitted.predict(corners) == predicted)[radii > 0.0].all()
 
+    @each_scheme
+    def test_attacks_change_the_class(self, multi_class):
+        """And do not beat the certificate. Seen red without a look at the votes."""
+        fitted = model(depth=1, multi_class=multi_class).fit(X, THREE)
+        rows = Q[:3]
+
+        radii, adversaries = fitted.attack(rows)
+
+        found = np.isfinite(radii)
+        changed = fitted.predict(adversaries) != fitted.predict(rows)
+        np.testing.assert_array_equal(changed, found)
+        assert found.all()
+        np.testing.assert_allclose(
+            np.abs(adversaries - rows).max(axis=1)[found], radii[found]
+        )
+        assert (fitted.certify(rows) <= radii).all()
+
     def test_robust_score(self):
         """Seen red with wrong rows counted."""
         fitted = model(depth=1, sigma_b=0.0).fit(X, TWO)
