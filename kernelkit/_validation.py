@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
+    HasMethods,
     Interval,
     InvalidParameterError,
     Options,
@@ -45,7 +46,9 @@ SHARE_BELOW_1 = [Interval(Real, 0, 1, closed="left")]
 FRACTION = [Interval(Real, 0, 1, closed="neither")]
 NUMBER = [Interval(Real, None, None, closed="neither")]
 WHOLE = [Interval(Integral, 1, None, closed="left")]
+WHOLE_OR_0 = [Interval(Integral, 0, None, closed="left")]
 BOOLEAN = ["boolean"]
+PREDICTOR = [HasMethods("predict"), None]
 RANDOM_STATE = ["random_state", np.random.Generator]
 KERNEL = [StrOptions({*PAIRWISE_KERNEL_FUNCTIONS, "precomputed"}), callable]
 KERNEL_PARAMETERS = {
@@ -646,6 +649,29 @@ def row_pair(
             "if they have the same ones."
         )
     return X, Y
+
+
+def features(values: Any, n_rows: int) -> Array:
+    """Check what a function of rows, or a model, said: finite numbers for each row.
+
+    Raises
+    ------
+    ValueError
+        Also if squares of distances would overflow.
+    """
+    values = check_array(values, dtype=np.float64, order="C", input_name="features")
+    if len(values) != n_rows:
+        raise ValueError(
+            f"Features must have a row for each row of X: expected {n_rows}, got "
+            f"shape {values.shape}."
+        )
+    scale = _size(values)
+    if scale > np.sqrt(np.finfo(np.float64).max / values.shape[1]) / 4:
+        raise ValueError(
+            f"The features hold numbers up to {scale:.3g}, whose squares overflow: "
+            "rescale them."
+        )
+    return values
 
 
 def grid_axes(
