@@ -98,6 +98,11 @@ def params(fit: Callable[..., Any]) -> Callable[..., Any]:
     return fit_or_undo
 
 
+def parameters(estimator: BaseEstimator) -> None:
+    """Check the constructor parameters of an estimator whose `fit` is not called."""
+    estimator._validate_params()
+
+
 def one_of(*options: str) -> list[Any]:
     """Constrain a parameter to one of some strings."""
     return [StrOptions(set(options))]
