@@ -171,10 +171,15 @@ def _smooth_layer(is_erf, own, others, start, angle, keep, v, t):
         ratio = a * others[0, start + j]
         e = eps * eps + eps_j * eps_j
         f = (eps * eps_j) * (eps * eps_j)
-        normal = 0.5 - angle[j] / (2 * math.pi)
+        z = c * both
+        z2 = z * z
+        series = ((105 / 3456 * z2 + 15 / 336) * z2 + 3 / 40) * z2 + 1 / 6
+        series = z * (1.0 + z2 * series)
+        arcsine = series if abs(z) < 0.02 else 0.5 * math.pi - angle[j]
+        normal = 0.25 + arcsine / (2 * math.pi)
         gelu = c * normal + both * (w + (1.0 - w) * e) / (2 * math.pi * root)
-        gelu_slope = normal + c * both * (e + f / rest) / (2 * math.pi * root)
-        erf = (p * others[2, start + j]) * (1.0 - 2 / math.pi * angle[j])
+        gelu_slope = normal + z * (e + f / rest) / (2 * math.pi * root)
+        erf = (p * others[2, start + j]) * (2 / math.pi * arcsine)
         erf_slope = (a * eps) * (others[0, start + j] * eps_j) * (4 / math.pi / root)
         k = (erf if is_erf else ratio * gelu) + b * others[1, start + j]
         t[j] = keep * k + (erf_slope if is_erf else ratio * gelu_slope) * t[j]
@@ -219,11 +224,11 @@ def fill(
     """Fill rows of one kernel or both.
 
     versines : (n, m), of directions
-    first : which row of `ntk`, `nngp` and the features is the first of `versines`
+    first : which row of the features is the first of `versines`
     row_features, column_features : (depth + 1, n_features, all rows or columns)
     row_roots, column_roots : roots of the variances of the last layer
     constants : ARCSINE
-    ntk, nngp : (all rows, all columns), or (0, 0) if not wanted
+    ntk, nngp : (n, m or more), or (0, 0) if not wanted
     """
     n, m = versines.shape
     depth = row_features.shape[0] - 1
@@ -265,11 +270,11 @@ def fill(
                     )
             root = row_roots[first + i]
             if ntk.size:
-                row = ntk[first + i, start:stop]
+                row = ntk[i, start:stop]
                 for j in range(size):
                     row[j] = t[j] * (root * column_roots[start + j])
             if nngp.size:
-                row = nngp[first + i, start:stop]
+                row = nngp[i, start:stop]
                 for j in range(size):
                     row[j] = (1.0 - v[j]) * (root * column_roots[start + j])
 

@@ -1,5 +1,6 @@
 """What kernel objects share."""
 
+from inspect import signature
 from typing import Any
 
 from sklearn.gaussian_process.kernels import Kernel
@@ -13,6 +14,15 @@ class RowKernel(Kernel):
     def is_stationary(self) -> bool:
         """Tell whether the kernel depends on differences of rows only: False."""
         return False
+
+    def __repr__(self) -> str:
+        defaults = signature(type(self)).parameters
+        given = [
+            f"{name}={value!r}"
+            for name, value in self.get_params(deep=False).items()
+            if value != defaults[name].default
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
 
 
 def rows_of(

@@ -429,23 +429,21 @@ class _Model:
         shape = rows.n_samples, columns.n_samples
         wanted = ("ntk", "nngp") if self.get == "both" else (self.get,)
         outs = check.outputs(out, shape, dtype, len(wanted))
-        named = dict(zip(wanted, outs, strict=True))
-        none = np.empty((0, 0), dtype=outs[0].dtype)
         scales = self._scales(rows.n_features)
 
         def compute(tile: slice) -> None:
-            self._fill(
-                tile,
-                rows,
-                columns,
-                is_symmetric,
-                named.get("ntk", none),
-                named.get("nngp", none),
-            )
-            for name, values in named.items():
-                if scales[name] != 1.0:
-                    end = tile.stop if is_symmetric else shape[1]
-                    values[tile, :end] /= scales[name]
+            end = tile.stop if is_symmetric else shape[1]
+            blocks = {"ntk": np.empty((0, 0)), "nngp": np.empty((0, 0))}
+            for get, values in zip(wanted, outs, strict=True):
+                blocks[get] = values[tile]
+                if values.dtype != np.float64:
+                    blocks[get] = np.empty((tile.stop - tile.start, end))
+            self._fill(tile, end, rows, columns, is_symmetric, **blocks)
+            for get, values in zip(wanted, outs, strict=True):
+                if scales[get] != 1.0:
+                    blocks[get][:, :end] /= scales[get]
+                if values.dtype != np.float64:
+                    values[tile, :end] = blocks[get]
                 if is_symmetric:
                     loops.mirror(values, tile.start, tile.stop)
 
@@ -458,6 +456,7 @@ class _Model:
     def _fill(
         self,
         tile: slice,
+        end: int,
         rows: _Rows,
         columns: _Rows,
         is_symmetric: bool,
@@ -465,7 +464,6 @@ class _Model:
         nngp: Array,
     ) -> None:
         network = self.network
-        end = tile.stop if is_symmetric else columns.n_samples
         versines = _versines(
             rows.directions[tile],
             columns.directions[:end],

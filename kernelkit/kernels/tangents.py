@@ -204,13 +204,16 @@ class _Smooth:
             self.eps_i**2 + (self.eps_j * self.alpha_i) ** 2 + self.both**2 * self.w
         )
         small = self.y / (1.0 + np.abs(self.z))
-        self.angle = _angle(np.where(self.z >= 0.0, small, 2.0 - small))
+        angle = _angle(np.where(self.z >= 0.0, small, 2.0 - small))
+        is_small = np.abs(self.z) < 0.5
+        self.arcsine = np.where(is_small, np.arcsin(self.z), np.pi / 2.0 - angle)
         self.root = np.sqrt(self.y)
 
     def tangents(
         self, i: RowTangents, j: RowTangents, dv: Array
     ) -> tuple[Array, Array, Array, Array]:
         log_both = i.log_alpha + j.log_alpha
+        dv = np.where(self.root > _KINK, dv, 0.0)
         dz = self.z * log_both - dv * self.both
         dw = 2.0 * self.c * dv
         dy = 2.0 * self.eps_i**2 * i.log_eps
@@ -222,7 +225,7 @@ class _Smooth:
 def _erf_layer(network: Network, pair: _Pair, v: Array) -> _Layer:
     smooth = _Smooth(pair, v)
     factor = 2.0 / np.pi * pair.i[2] * pair.j[2]
-    arcsine = np.pi / 2.0 - smooth.angle
+    arcsine = smooth.arcsine
     k = factor * arcsine + pair.bias
     slope = (pair.i[0] * pair.i[4]) * (pair.j[0] * pair.j[4]) * (4.0 / np.pi)
     slope = slope / smooth.root
@@ -242,7 +245,7 @@ def _gelu_layer(network: Network, pair: _Pair, v: Array) -> _Layer:
     c, w, z, y, both = smooth.c, smooth.w, smooth.z, smooth.y, smooth.both
     eps_i, eps_j = smooth.eps_i, smooth.eps_j
     density = 1.0 / (2.0 * np.pi * smooth.root)
-    normal = 0.5 - smooth.angle / (2.0 * np.pi)
+    normal = 0.25 + smooth.arcsine / (2.0 * np.pi)
     e, f = eps_i**2 + eps_j**2, (eps_i * eps_j) ** 2
     rest = w + (1.0 - w) * e
     mean = c * normal + both * rest * density
