@@ -76,7 +76,7 @@ class Descent:
 
 
 def safe_learning_rate(K: Array, weights: Array) -> float:
-    """Half of n over the largest eigenvalue of the kernel, rows weighed."""
+    """Return half the total weight over the largest eigenvalue of weighed rows."""
     root = np.sqrt(weights)[:, None]
     vector = np.ones((len(K), 1))
     largest = 0.0
@@ -86,7 +86,7 @@ def safe_learning_rate(K: Array, weights: Array) -> float:
         if largest == 0.0:
             return 1.0
         vector /= largest
-    return 0.5 * len(K) / largest
+    return 0.5 * float(weights.sum()) / largest
 
 
 def rows_for_rate(n_rows: int) -> slice:
@@ -109,7 +109,7 @@ class Training:
         In the precision of the network.
     y : ndarray of shape (n, n_outputs)
     weights : ndarray of shape (n,)
-        Of the rows, 1 in the mean.
+        Of the rows.
     descent : Descent
     regularizer : {"distance", "last_layer", "last_layer_scaled"}
     """
@@ -124,7 +124,7 @@ class Training:
         regularizer: str = "distance",
     ) -> None:
         self.network, self.start = network, network.copy()
-        self.X, self.y, self.weights = X, y, weights
+        self.X, self.y, self.weights = X, y, weights / weights.mean()
         self.descent, self.regularizer = descent, regularizer
         self._f_start = self.start.outputs_at_start(X)
 
@@ -221,6 +221,7 @@ def descend_functions(
     f : ndarray of shape (n, n_outputs)
         Values at the rows.
     """
+    weights = weights / weights.mean()
     coef = np.zeros(y.shape)
     rate = descent.learning_rate
     for _ in range(descent.n_steps):
