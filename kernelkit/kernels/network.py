@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -157,23 +157,28 @@ def _inverse(root: Array) -> Array:
     return np.divide(1.0, root, out=np.zeros_like(root), where=root > 0.0)
 
 
+@cache
+def _hermite_basis() -> tuple[Array, Array]:
+    """Nodes, and normalised Hermite polynomials there times quadrature weights."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_N_NODES)
+    basis = np.ones((_N_HERMITE, _N_NODES))
+    basis[1] = nodes
+    for n in range(2, _N_HERMITE):
+        basis[n] = (nodes * basis[n - 1] - (n - 1) ** 0.5 * basis[n - 2]) / n**0.5
+    basis *= weights / weights.sum()
+    return nodes, basis
+
+
 def _hermite_coefficients(function: Any, root: Array) -> Array:
     """Expand ``function(root x)`` in normalised Hermite polynomials of x."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(_N_NODES)
-    weights = weights / weights.sum()
+    nodes, basis = _hermite_basis()
     values = np.asarray(function(root[:, None] * nodes), dtype=np.float64)
     if values.shape != (root.size, nodes.size):
         raise ValueError(
             "The activation must return an array of the shape that it is given. Got "
             f"shape {values.shape} instead of {(root.size, nodes.size)}."
         )
-    if not np.isfinite(values[:, weights > 0.0]).all():
+    if not np.isfinite(values).all():
         raise ValueError("The activation returns NaN or infinity: clip its values.")
-    values = np.where(weights > 0.0, values, 0.0) * weights
-    basis = np.zeros((_N_HERMITE, nodes.size))
-    basis[0] = 1.0
-    basis[1] = nodes
-    for n in range(2, _N_HERMITE):
-        basis[n] = (nodes * basis[n - 1] - (n - 1) ** 0.5 * basis[n - 2]) / n**0.5
     coefficients: Array = basis @ values.T
     return coefficients

@@ -602,9 +602,6 @@ class TestInEstimators:
         mean, std = after.predict(rows[:5] + 0.1, return_std=True)
         assert np.isfinite(mean).all()
         assert (std > 0.0).all()
-        assert (
-            GaussianProcessClassifier(NeuralTangent())
-            .fit(rows[:100], iris()[1][:100])
-            .score(rows[:100], iris()[1][:100])
-            == 1.0
-        )
+        two = iris()[1][::3] < 1
+        classifier = GaussianProcessClassifier(NeuralTangent()).fit(rows, two)
+        assert classifier.score(rows, two) == 1.0

@@ -1,0 +1,124 @@
+"""Speed, memory and error of neural tangent kernels.
+
+``python -m pytest benchmarks/bench_ntk.py -c benchmarks/pytest.ini`` prints each figure
+beside its target. One thread unless said.
+"""
+
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import median_seconds, record
+from threadpoolctl import threadpool_limits
+
+from kernelkit._jit import jit
+from kernelkit.kernels import ntk_gram
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+N, D, DEPTH = 2000, 64, 3
+X = np.random.default_rng(0).standard_normal((N, D))
+
+
+@pytest.fixture(autouse=True)
+def one_blas_thread():
+    """Peers compute on one thread, too."""
+    with threadpool_limits(1, "blas"):
+        yield
+
+
+def by_numpy(X):
+    """Textbook formulas of relu on whole matrices."""
+    k = 2.0 / D * X @ X.T
+    q = np.diag(k).copy()
+    t = k.copy()
+    for _ in range(DEPTH):
+        root = np.sqrt(np.outer(q, q))
+        cosine = np.clip(k / root, -1.0, 1.0)
+        angle = np.arccos(cosine)
+        k = root / np.pi * (np.sin(angle) + (np.pi - angle) * cosine)
+        t = k + t * (np.pi - angle) / np.pi
+    return t
+
+
+@jit()
+def _by_loop(k, depth):
+    n = k.shape[0]
+    for i in range(n):
+        for j in range(i):
+            root = np.sqrt(k[i, i] * k[j, j])
+            value, t = k[i, j], k[i, j]
+            for _ in range(depth):
+                cosine = min(max(value / root, -1.0), 1.0)
+                angle = np.arccos(cosine)
+                value = np.sin(angle) + (np.pi - angle) * cosine
+                value *= root / np.pi
+                t = value + t * (np.pi - angle) / np.pi
+            k[i, j] = k[j, i] = t
+    for i in range(n):
+        k[i, i] *= depth + 1
+
+
+def by_loop(X):
+    """The same pair by pair, with functions of the C library."""
+    k = 2.0 / D * X @ X.T
+    _by_loop(k, DEPTH)
+    return k
+
+
+def bench_gram(timed):
+    """Against whole matrices and against a loop, 2000 rows and 3 layers."""
+    own = timed(lambda: ntk_gram(X, depth=DEPTH))
+    peers = (by_numpy, "NumPy", 3), (by_loop, "scalar loop", 4)
+    for peer, name, target in peers:
+        seconds = median_seconds(lambda peer=peer: peer(X), rounds=3)
+        record(
+            f"{name} / ours, n={N}, d={D}, depth {DEPTH}",
+            seconds / own,
+            target,
+            at_most=False,
+            detail=f"{own * 1e3:.0f} ms against {seconds * 1e3:.0f} ms",
+        )
+
+
+def bench_two_threads(timed):
+    """One thread against two."""
+    one = median_seconds(lambda: ntk_gram(X, depth=DEPTH))
+    two = timed(lambda: ntk_gram(X, depth=DEPTH, n_jobs=2))
+    record(
+        f"1 thread / 2 threads, n={N}, depth {DEPTH}",
+        one / two,
+        1.7,
+        at_most=False,
+        detail=f"{one * 1e3:.0f} ms against {two * 1e3:.0f} ms",
+    )
+
+
+def bench_memory():
+    """Peak of what is allocated, the result included."""
+    ntk_gram(X[:100], depth=DEPTH)
+    tracemalloc.start()
+    ntk_gram(X, depth=DEPTH)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    record("peak memory / result", peak / (8 * N * N), 1.1, at_most=True)
+
+
+def bench_error():
+    """Against 60 digits, for 200 pairs of rows and on the diagonal."""
+    from reference.neural import exact_relu
+
+    K = ntk_gram(X, depth=DEPTH)
+    rng = np.random.default_rng(1)
+    pairs = rng.integers(0, N, size=(200, 2))
+    off, on = 0.0, 0.0
+    for i, j in pairs[pairs[:, 0] != pairs[:, 1]]:
+        exact = exact_relu(X[i], X[j], DEPTH, 2**0.5, 0.0)[0]
+        off = max(off, abs(float((K[i, j] - exact) / exact)))
+    for i in range(20):
+        exact = exact_relu(X[i], X[i], DEPTH, 2**0.5, 0.0)[0]
+        on = max(on, abs(float((K[i, i] - exact) / exact)))
+    record("largest relative error off the diagonal", off, 1e-13, at_most=True)
+    record("largest relative error on it", on, 1e-15, at_most=True)
