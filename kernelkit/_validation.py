@@ -656,6 +656,14 @@ def row_pair(
     return X, Y
 
 
+def query_targets(y: Any, shape: tuple[int, ...]) -> Array:
+    """Check targets of query rows: finite numbers in the shape of the predictions."""
+    y = check_array(_as_numpy(y), ensure_2d=False, dtype=np.float64, input_name="y")
+    if y.shape != shape:
+        raise ValueError(f"y must have shape {shape}. Got shape {y.shape} instead.")
+    return y
+
+
 def features(values: Any, n_rows: int) -> Array:
     """Check what a function of rows, or a model, said: finite numbers for each row.
 
@@ -675,6 +683,22 @@ def features(values: Any, n_rows: int) -> Array:
         raise ValueError(
             f"The features hold numbers up to {scale:.3g}, whose squares overflow: "
             "rescale them."
+        )
+    return values
+
+
+def predictions(estimator: Any, values: Any, n_rows: int) -> Array:
+    """Check what an estimator predicted: a label or finite numbers for each row."""
+    values = np.asarray(values)
+    if values.shape[:1] != (n_rows,):
+        raise ValueError(
+            f"{type(estimator).__name__} must predict something for each of {n_rows} "
+            f"rows. Got shape {values.shape}."
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError(
+            f"{type(estimator).__name__} predicts NaN or infinity: rescale the "
+            "features or the target."
         )
     return values
 

@@ -24,10 +24,9 @@ _Layer = tuple[Array, Array, float, float]
 
 
 def last_layer_features(estimator: Any, X: Any) -> Array:
-    """Compute the last hidden layer of a fitted network, which its outputs are linear in.
+    """Compute the last hidden layer of a fitted network.
 
-    They are the derivatives of the outputs by the weights of the last layer. Features
-    of a linear model are the rows themselves, those of a pipeline are features of its
+    Outputs are linear in it: it is their derivative by the last weights. Features of a linear model are the rows themselves, those of a pipeline are features of its
     last step, those of a search are of its best estimator.
 
     Parameters
@@ -56,7 +55,7 @@ def last_layer_features(estimator: Any, X: Any) -> Array:
     >>> from sklearn.neural_network import MLPRegressor
     >>> from kernelkit.ntk.features import last_layer_features
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> network = MLPRegressor((50, 20), solver="lbfgs", max_iter=50, random_state=0)
+    >>> network = MLPRegressor(hidden_layer_sizes=(50, 20), random_state=0)
     >>> last_layer_features(network.fit(X, y), X).shape
     (442, 20)
     """
@@ -88,7 +87,8 @@ def tangent_features(
 
     Returns
     -------
-    features : ndarray of shape (n_samples, sketch) or (n_samples, n_outputs * n_weights)
+    features : ndarray of shape (n_samples, n_features)
+        One for each output and weight, or as many as `sketch` says.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def tangent_features(
     >>> from sklearn.neural_network import MLPRegressor
     >>> from kernelkit.ntk.features import tangent_features
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> network = MLPRegressor((50, 20), solver="lbfgs", max_iter=50, random_state=0)
+    >>> network = MLPRegressor(hidden_layer_sizes=(50, 20), random_state=0)
     >>> tangent_features(network.fit(X, y), X, sketch=128, random_state=0).shape
     (442, 128)
     """
@@ -222,7 +222,7 @@ def _network_layers(network: Network, X: Array) -> Iterator[_Layer]:
 
 
 def _derivatives(layer: _Layer) -> tuple[Array, Array]:
-    """Derivatives by a layer's weights and by its biases."""
+    """Form the derivatives by a layer's weights and by its biases."""
     h, delta, factor, bias_factor = layer
     by_weight = factor * (delta[:, :, None] * h[:, None, :])
     return by_weight.reshape(len(h), -1), bias_factor * delta

@@ -2,8 +2,6 @@
 
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy.linalg import qr, svd
@@ -67,7 +65,7 @@ class Spectrum:
         else:
             R = qr(A, mode="r", check_finite=False)[0][:p] if n > p else A
             _, S, Vt = svd(R, full_matrices=False, check_finite=False)
-        S = S[S > _TINY * S[0]]
+        S = S[_TINY * S[0] < S]
         return cls(mean, scale, n, S**2, Vt[: S.size].T, unseen)
 
     @property
@@ -114,45 +112,42 @@ class Spectrum:
         mean = rest / number if number else 0.0
         return mean if mean > _TINY * kept else kept
 
-    def fitted_noise(self, rule: str, rank: int, rows: Array, y: Array) -> float:
-        """Choose the noise of a ridge regression on the first components.
+    def fitted_noise(self, rule: str, rows: Array, y: Array) -> float:
+        """Choose the noise of a ridge regression on all components.
 
         Parameters
         ----------
         rule : {"gcv", "evidence"}
             Generalized cross-validation, or the marginal likelihood.
-        rank : int
         rows : ndarray of shape (n, n_features)
             A.
         y : ndarray of shape (n, n_outputs)
             Targets.
         """
-        if not (self.energies.size and rank):
-            return self.tail(rank)
-        E, n = self.energies[:rank], self.n_rows
+        E, n = self.energies, self.n_rows
+        if not E.size:
+            return 1.0
         y = y - y.mean(axis=0)
         y = y / (np.abs(y).max() or 1.0)
-        along = (self.vectors[:, :rank].T @ (rows.T @ y)) ** 2 / E[:, None]
-        along = along.sum(axis=1)  # of U'y, over the outputs
+        along = ((self.vectors.T @ (rows.T @ y)) ** 2).sum(axis=1) / E  # |u'y|^2
         rest = max(float(np.einsum("ij,ij->", y, y) - along.sum()), 1e-300)
 
         def gcv(log_noise: float) -> float:
             lost = np.exp(log_noise) / (E + np.exp(log_noise))
-            n_free = n - rank + lost.sum()
+            n_free = n - len(E) + lost.sum()
             return float(np.log(lost**2 @ along + rest) - 2.0 * np.log(n_free))
 
         def evidence(log_noise: float) -> float:
             total = E + np.exp(log_noise)
             misfit = (along / total).sum() + rest / np.exp(log_noise)
-            log_det = np.log(total).sum() + (n - rank) * log_noise
+            log_det = np.log(total).sum() + (n - len(E)) * log_noise
             return float(n * np.log(misfit) + log_det)
 
         loss = gcv if rule == "gcv" else evidence
         grid = np.log(E[0]) + np.linspace(np.log(1e-8), np.log(1e3), 60)
         best = int(np.argmin([loss(x) for x in grid]))
         bounds = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-        found = minimize_scalar(loss, bounds=bounds, method="bounded")
-        return float(np.exp(found.x))
+        return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
     def collapse(self, rows: Array, noises: Array) -> Array:
         """Share of the prior variance that is left at ranks 0, 1, 2, ...
@@ -251,9 +246,7 @@ class Sources:
         """Rotate the first components, whitened, to be independent."""
         V, S = spectrum.vectors[:, :n_sources], np.sqrt(spectrum.energies[:n_sources])
         whitened = (rows @ V) / S * len(rows) ** 0.5
-        ica = FastICA(
-            whiten=False, max_iter=500, random_state=int(rng.integers(2**31))
-        )
+        ica = FastICA(whiten=False, max_iter=500, random_state=int(rng.integers(2**31)))
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
             try:
