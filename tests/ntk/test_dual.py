@@ -79,7 +79,7 @@ class TestOptimum:
     def test_general_solver(self, loss, C):
         """The values are unique, unlike the coefficients of a singular matrix.
 
-        Seen red with the wrong sign of the product in `_minimize_pair`.
+        Seen red with twice the ridge.
         """
         H, y, c = K[:25, :25].copy(), targets_of(loss)[:25], C * WEIGHTS[:25]
         machine = run(loss, c, K=H, y=y)
@@ -179,8 +179,7 @@ class TestDescent:
     def test_dual_falls_with_every_step(self, seed, n, rank, epsilon, ridge, C):
         """Repeated rows and rows of zeros included.
 
-        Seen red with the determinant's threshold of 0 and without the comparison with
-        the start in `_minimize_pair`.
+        Seen red without the ridge of the second coefficient in the slopes.
         """
         rng = np.random.default_rng(seed)
         rows = rng.integers(-2, 3, (n, rank)).astype(float)
@@ -210,15 +209,16 @@ class TestDescent:
         np.testing.assert_allclose(slope, expected, atol=1e-11 * size)
 
     def test_it_ends_soon(self):
-        """Seen red with partners chosen at random: more than 500 steps."""
+        """Seen red with the first row as everyone's partner."""
         machine = run("hinge", 100.0, stop=LOOSE)
 
         assert machine.n_iter <= 2
 
     @pytest.mark.parametrize("loss", ["hinge", "squared_hinge", "epsilon_insensitive"])
     def test_contradictions(self, loss):
-        """Rows that are there twice, with opposite targets. Seen red (endless) with
-        steps along flat valleys of the pair.
+        """Rows that are there twice, with opposite targets.
+
+        Seen red with slopes that forget the bounds.
         """
         twice = np.vstack([X, X])
         H = twice @ twice.T
@@ -230,7 +230,7 @@ class TestDescent:
         np.testing.assert_allclose(H @ machine.coef, 0.0, atol=1e-5)
 
     def test_rows_of_zeros_end_at_the_bound(self):
-        """Seen red with a curvature of at least 1."""
+        """In one step, without a division by 0."""
         H = np.zeros((3, 3))
         H[0, 0] = 2.0
 
@@ -244,7 +244,7 @@ class TestRows:
 
     @each_loss
     def test_no_weight_is_removal(self, loss):
-        """Seen red with the values of a machine taken from the whole matrix."""
+        """Seen red with all rows in every machine."""
         kept = np.arange(40) % 3 > 0
         y = targets_of(loss)
 
@@ -276,7 +276,7 @@ class TestRows:
 
     @each_loss
     def test_machines_do_not_know_of_each_other(self, loss):
-        """Nor of the number of threads. Seen red with a shared vector of values."""
+        """Nor of the number of threads. Seen red with the first weights for all."""
         y = np.stack([targets_of(loss), -targets_of(loss), targets_of(loss)])
         C = np.stack([WEIGHTS, WEIGHTS, WEIGHTS[::-1] * (np.arange(40) % 5 > 0)])
         options = {"epsilon": epsilon_of(loss), "stop": LOOSE}
