@@ -62,7 +62,7 @@ def _by_loop(k, depth):
 
 
 def by_loop(X):
-    """The same pair by pair, with functions of the C library."""
+    """Compute the same pair by pair, with functions of the C library."""
     k = 2.0 / D * X @ X.T
     _by_loop(k, DEPTH)
     return k

@@ -62,10 +62,10 @@ class Network:
 
     @cached_property
     def _factor(self) -> float:
-        """Root of what the activation multiplies variances by."""
+        """What the activation multiplies variances by."""
         if self.activation == "leaky_relu":
-            return float(np.hypot(*self.slopes)) / 2**0.5
-        return 1.0 if self.activation == "linear" else 0.5**0.5
+            return (self.slopes[0] ** 2 + self.slopes[1] ** 2) / 2.0
+        return 1.0 if self.activation == "linear" else 0.5
 
     def layers(self, root: Array, input_root: Array) -> tuple[Array, Array]:
         """Follow rows through the network.
@@ -93,10 +93,13 @@ class Network:
         features[0, 0], features[0, 1] = input_root * inverse, self.sigma_b * inverse
         for layer, numbers in enumerate(features[1:], 1):
             mean, coefficients = self._mean_root(root)
-            after = np.hypot(self.sigma_w * mean, self.sigma_b)
+            scaled = self.sigma_w * mean
+            if kind == loops.ANGLE:  # with sigma_w^2 = 2 relu keeps norms exactly
+                scaled = (self.sigma_w**2 * self._factor) ** 0.5 * root
+            after = np.hypot(scaled, self.sigma_b)
             inverse = _inverse(after)
             is_multiple = kind in (loops.ANGLE, loops.STEP)
-            numbers[0] = self.sigma_w * (mean if is_multiple else root) * inverse
+            numbers[0] = (scaled if is_multiple else self.sigma_w * root) * inverse
             numbers[1] = self.sigma_b * inverse
             numbers[2] = self.sigma_w * inverse
             if kind in (loops.ERF, loops.GELU):
@@ -136,9 +139,9 @@ class Network:
     def _mean_root(self, root: Array) -> tuple[Array, Any]:
         """Root of ``E[phi(u)^2]``, u of variance root^2; coefficients of a series."""
         if self.kind == loops.ANGLE:
-            return self._factor * root, None
+            return self._factor**0.5 * root, None
         if self.kind == loops.STEP:
-            return self._factor * (root > 0.0), None
+            return self._factor**0.5 * (root > 0.0), None
         if self.kind == loops.ERF:
             sine = 2.0 * root / np.hypot(1.0, 2**0.5 * root) ** 2 * root
             cosine = np.hypot(1.0, 2.0 * root) / np.hypot(1.0, 2**0.5 * root) ** 2
