@@ -13,8 +13,8 @@ Array = npt.NDArray[Any]
 Clip = tuple[float, float] | None
 
 _DOUBLINGS = 12
-_BISECTIONS = 10
-_N_STEPS = 20
+_BISECTIONS = 7
+_N_STEPS = 10
 
 
 def attack(
