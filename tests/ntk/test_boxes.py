@@ -56,8 +56,8 @@ class TestRanges:
         """Seen red with the nearest point taken for 0."""
         X, _, box, Z = case(radius, seed)
         low, high = box.products(X)
-        assert (Z @ X.T >= low - 1e-12).all()
-        assert (Z @ X.T <= high + 1e-12).all()
+        assert (low - 1e-12 <= Z @ X.T).all()
+        assert (high + 1e-12 >= Z @ X.T).all()
         least, largest = box.squares()
         squares = (Z**2).sum(1)
         assert (squares >= least - 1e-12).all()
