@@ -265,9 +265,10 @@ def path_kernel_residual(estimator: Any, X: Any, y: Any, X_test: Any = None) -> 
               \sum_{t < T} (1 - \eta \lambda)^{T - 1 - t} g_i(t)\, \Theta_t(x, x_i)
 
     so that any trained network is nearly a kernel machine [1]_, [2]_. The difference is
-    of the order of the learning rate. With the regularizer "distance", or with biases,
-    there is also what the outputs differ from linear functions of the penalized
-    weights, which falls with the width.
+    of the order of the learning rate. With the regularizer "distance" there is also
+    what the outputs differ from linear functions of the weights, which falls with the
+    width; the other two do not penalize biases, whose part of the sum is without the
+    powers.
 
     This is a diagnostic, and no guarantee: where :math:`g_i` keeps its sign, as for the
     losses of classes, :math:`n |c_i(x)|` is called the path kernel, but it weighs rows
@@ -295,6 +296,8 @@ def path_kernel_residual(estimator: Any, X: Any, y: Any, X_test: Any = None) -> 
 
     Raises
     ------
+    TypeError
+        If the estimator is another one.
     ValueError
         If the network has several outputs, a parameter is out of range, or rows hold
         NaN or infinity.
@@ -321,6 +324,12 @@ def path_kernel_residual(estimator: Any, X: Any, y: Any, X_test: Any = None) -> 
     >>> bool(result.rms_residual < 0.1 * np.abs(result.outputs).max())
     True
     """
+    if not isinstance(estimator, FiniteWidthClassifier | FiniteWidthRegressor):
+        raise TypeError(
+            "path_kernel_residual trains a FiniteWidthClassifier or a "
+            f"FiniteWidthRegressor. Got a {type(estimator).__name__} instead."
+        )
+    estimator = clone(estimator)
     check.parameters(estimator)
     rows, n, y = _data(estimator, X, y, X_test)
     if y.shape[1] > 1:
@@ -335,21 +344,25 @@ def path_kernel_residual(estimator: Any, X: Any, y: Any, X_test: Any = None) -> 
     if rate == "auto":
         some = X[rows_for_rate(n)]
         rate = safe_learning_rate(network.tangent_kernel(some), np.ones(len(some)))
-    descent = _descent(estimator, n, float(rate), estimator.max_iter)
+    rate = float(rate)
+    descent = _descent(estimator, n, rate, estimator.max_iter)
     training = Training(network, X, y, np.ones(n), descent, estimator.regularizer)
-    penalty = descent.penalty
-    if estimator.regularizer == "last_layer_scaled":
-        penalty /= network.weights[-1].shape[2]
-    contributions = np.zeros((len(queries), n))
+    decay, unpenalized = rate * descent.penalty, float(estimator.sigma_b) ** 2
+    if estimator.regularizer == "distance":
+        unpenalized = 0.0
+    elif estimator.regularizer == "last_layer_scaled":
+        decay /= network.weights[-1].shape[2]
+    decaying, staying = np.zeros((len(queries), n)), np.zeros(n)
     with _parallel.one_blas_thread:
         for batch, _, slopes in training.steps(rng, estimator.batch_size):
+            changes = rate / len(batch) * slopes[:, 0]
             K = network.tangent_kernel(queries, X[batch])
-            contributions *= 1.0 - descent.learning_rate * penalty
-            contributions[:, batch] -= (
-                descent.learning_rate / len(batch) * K * slopes[:, 0]
-            )
+            decaying *= 1.0 - decay
+            decaying[:, batch] -= (K - unpenalized) * changes
+            staying[batch] -= unpenalized * changes
         outputs = network.outputs(queries) - training.start.outputs_at_start(queries)
     outputs = outputs[:, 0].astype(np.float64)
+    contributions = decaying + staying
     residual = outputs - contributions.sum(axis=1)
     return Bunch(
         outputs=outputs,
@@ -357,7 +370,7 @@ def path_kernel_residual(estimator: Any, X: Any, y: Any, X_test: Any = None) -> 
         residual=residual,
         rms_residual=float(np.sqrt(np.mean(residual**2))),
         max_residual=float(np.abs(residual).max()),
-        learning_rate=descent.learning_rate,
+        learning_rate=rate,
     )
 
 
@@ -533,21 +546,23 @@ def _run(
     )
     wanted = set(problem.steps.tolist())
     path = []
-    with _parallel.one_blas_thread:
+    with _parallel.one_blas_thread, np.errstate(over="ignore", invalid="ignore"):
         kernel_before = network.tangent_kernel(X)
         before = network.outputs_at_start(queries)
         for step, (_, f, _) in enumerate(training.steps(rng)):
-            if step in wanted:
-                path.append(np.vstack([f, network.outputs(queries) - before]))
+            if step not in wanted:
+                continue
+            path.append(np.vstack([f, network.outputs(queries) - before]))
+            if not np.isfinite(path[-1]).all():
+                raise ValueError(
+                    f"A network of width {width} diverged: lower learning_rate="
+                    f"{problem.descent.learning_rate:g} or C, leave out this width, or "
+                    "rescale X and y."
+                )
             if step == problem.steps[-1]:
                 break
         kernel_after = network.tangent_kernel(X)
     outputs = np.array(path, dtype=np.float64)
-    if not np.isfinite(outputs).all():
-        raise ValueError(
-            f"The descent of a network of width {width} diverged: lower learning_rate="
-            f"{problem.descent.learning_rate:g}, leave out this width, or rescale X."
-        )
     norm = np.linalg.norm(problem.K) or 1.0
     result = _Run(
         outputs,
