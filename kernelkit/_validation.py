@@ -259,7 +259,13 @@ def rng(random_state: Any) -> np.random.Generator:
     """Turn a `random_state` into a Generator; a RandomState seeds it by a few draws."""
     if isinstance(random_state, np.random.RandomState):
         random_state = random_state.randint(2**32, size=4, dtype=np.uint32)
-    return np.random.default_rng(random_state)
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:  # a string, a fraction, less than 0
+        raise ValueError(
+            "The 'random_state' argument must be a whole number >= 0, a Generator, a "
+            f"RandomState or None. Got {random_state!r} instead."
+        ) from error
 
 
 def ordered_fit_data(estimator: BaseEstimator, X: Any) -> Array:
@@ -330,6 +336,24 @@ def targets(estimator: BaseEstimator, y: Any) -> Array:
             f"y holds numbers up to {scale:.3g}, whose differences overflow: divide y "
             "by a constant."
         )
+    return y
+
+
+def partly_known_targets(estimator: BaseEstimator, y: Any) -> Array:
+    """Check targets as `targets` does, except that NaN stands for unknown ones."""
+    if y is None:
+        return targets(estimator, y)
+    y = check_array(
+        y,
+        dtype="numeric",
+        ensure_all_finite="allow-nan",
+        ensure_2d=False,
+        input_name="y",
+    )
+    y = y.astype(np.float64) if y.dtype.kind == "O" else y
+    unknown = np.isnan(y) if y.dtype.kind == "f" else np.zeros(y.shape, bool)
+    y = targets(estimator, np.where(unknown, 0, y))
+    y[unknown] = np.nan
     return y
 
 

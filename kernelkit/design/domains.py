@@ -1,10 +1,13 @@
 """Where a basis lives, and the law for which it is orthonormal."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from kernelkit._validation import Array
+
+_LARGEST = np.finfo(np.float64).max / 4
 
 
 @dataclass(frozen=True)
@@ -85,3 +88,53 @@ class Normal:
     def draw(self, n_samples: int, rng: np.random.Generator) -> Array:
         """Draw independent points, of shape (n_samples, n_features)."""
         return self.from_standard(rng.standard_normal((n_samples, self.n_features)))
+
+
+def centers(X: Array) -> Array:
+    """Average the columns; exactly their value where they are constant."""
+    base = X[0]
+    return base + (X / len(X) - base / len(X)).sum(axis=0)
+
+
+def deviations(X: Array, loc: Array) -> Array:
+    """Find standard deviations, 1 where they are zero."""
+    offsets = X - loc
+    peaks = np.abs(offsets).max(axis=0)
+    peaks[peaks == 0.0] = 1.0
+    scale = peaks * np.sqrt(np.square(offsets / peaks).mean(axis=0))
+    return np.where(scale == 0.0, 1.0, scale)
+
+
+def intervals(owner: str, value: Any, n_features: int) -> Array:
+    """Check a pair, or one per feature, of finite ends in ascending order."""
+    try:
+        pairs = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        pairs = np.empty(0)
+    is_right = pairs.shape in ((2,), (n_features, 2))
+    is_right = is_right and bool((np.abs(pairs) <= _LARGEST).all())
+    if not (is_right and (pairs[..., 0] < pairs[..., 1]).all()):
+        raise ValueError(
+            f"The 'bounds' parameter of {owner} must be 'data', a pair (low, high) of "
+            f"finite numbers with low < high, or {n_features} of them, one per "
+            f"feature. Got {value!r} instead."
+        )
+    return np.array(np.broadcast_to(pairs, (n_features, 2)))
+
+
+def numbers(
+    owner: str, name: str, value: Any, n_features: int, above: float = -_LARGEST
+) -> Array:
+    """Check a number, or one per feature."""
+    try:
+        values = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        values = np.empty(0)
+    is_right = values.shape in ((), (n_features,))
+    if not (is_right and ((values > above) & (values < _LARGEST)).all()):
+        kind = "number > 0" if above == 0.0 else "number"
+        raise ValueError(
+            f"The {name!r} parameter of {owner} must be 'data', a finite {kind} or "
+            f"{n_features} of them, one per feature. Got {value!r} instead."
+        )
+    return np.full(n_features, values)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ KINDS: dict[str, Left] = {
     "tensor": lambda left, used: left,
 }
 _COUNTLESS = 10**30
+_TOO_HIGH = 10_000  # a degree: so many univariate values are tabulated
 
 
 def index_set(kind: str, n_features: int, degree: int) -> Array:
@@ -58,6 +60,39 @@ def index_set(kind: str, n_features: int, degree: int) -> Array:
         indices = np.column_stack([indices[row], used])
         left = left_after(left[row], used)
     return in_order(indices)
+
+
+def whole_degree(owner: str, value: int) -> int:
+    """Check a degree, a whole number >= 0; `owner` is named in the refusal."""
+    if not 0 <= value < _TOO_HIGH:
+        raise ValueError(
+            f"The 'degree' parameter of {owner} must be a whole number >= 0 and < "
+            f"{_TOO_HIGH}. Got {value!r} instead."
+        )
+    return int(value)
+
+
+def given_indices(owner: str, value: Any, n_features: int) -> Array:
+    """Check rows of distinct multi-indices, one whole number >= 0 per feature."""
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        numbers = np.empty(0)
+    is_right = numbers.ndim == 2 and len(numbers) and numbers.shape[1] == n_features
+    if not (is_right and np.isin(numbers, np.arange(_TOO_HIGH)).all()):
+        kinds = ", ".join(map(repr, KINDS))
+        raise ValueError(
+            f"The 'index_set' parameter of {owner} must be one of {kinds}, or rows of "
+            f"{n_features} whole numbers >= 0 and < {_TOO_HIGH}, a degree for each "
+            f"feature. Got {value!r} instead."
+        )
+    indices = numbers.astype(np.int64)
+    if len(np.unique(indices, axis=0)) < len(indices):
+        raise ValueError(
+            f"The 'index_set' parameter of {owner} must not repeat a row. Got "
+            f"{value!r} instead."
+        )
+    return indices
 
 
 def in_order(indices: Array) -> Array:

@@ -3,30 +3,32 @@
 import copy
 import hashlib
 import pickle
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_consistent_length
 
 from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.design.continuous import BasisSource, sample_pool
-from kernelkit.design.orthonormal import OrthonormalPool, orthonormalize
-from kernelkit.design.samplers import (
-    COUNTS,
-    METHODS,
-    REDUCE_METHODS,
-    Design,
-    draw_design,
+from kernelkit.design.features import (
+    as_named,
+    make_space,
+    seeded,
+    transform,
+    with_mass,
 )
+from kernelkit.design.function_values import evaluate
+from kernelkit.design.laws import METHODS, optimal_share
+from kernelkit.design.orthonormal import OrthonormalPool
+from kernelkit.design.reduce import REDUCE_METHODS
+from kernelkit.design.samplers import COUNTS, Design, draw_design
 from kernelkit.design.solve import solve
 from kernelkit.design.sources import PoolSource, Source
 
@@ -112,7 +114,8 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Of the least squares problem on orthonormal features; at least 1.
     loo_error_ : float or ndarray of shape (n_outputs,)
         Mean squared error estimated by leaving each drawn row out; infinite if one
-        row alone determines a feature.
+        row alone determines a feature, and far too large if one nearly does, as with
+        heavy tails. Too small, maybe, where `lambda_min_` is near 0.
     n_features_in_ : int
         Number of features seen by `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -228,9 +231,11 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         rows = check.fit_data(clone(self), X)  # an unfitted estimator stays so
         weights = check.sample_weight(sample_weight, rows)
         rng = check.rng(self.random_state)
-        pool = _with_mass(X, rows, weights)
+        pool = with_mass(X, rows, weights)
         features = self._fit_features(pool.X, rng)
-        space = self._make_space(features, pool, self.fit_intercept)
+        space = make_space(
+            features, pool, centers=self.fit_intercept, tol=self.rank_tol
+        )
         design = self._draw(PoolSource(space.pool), self.n_samples, rng)
         if not isinstance(self.random_state, Integral):
             key = self._fingerprint(rows, weights)
@@ -255,15 +260,17 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         -------
         self : DesignLeastSquares
         """
-        y = _partly_known(self, y)
+        y = check.partly_known_targets(self, y)
         rows = check.fit_data(self, X)
         check_consistent_length(rows, y)
         weights = check.sample_weight(sample_weight, rows)
         rng = check.rng(self.random_state)
-        pool = _with_mass(X, rows, weights)
+        pool = with_mass(X, rows, weights)
         selected = self._recall(rows, weights)
         features = selected.features if selected else self._fit_features(pool.X, rng)
-        space = self._make_space(features, pool, self.fit_intercept)
+        space = make_space(
+            features, pool, centers=self.fit_intercept, tol=self.rank_tol
+        )
         source = PoolSource(space.pool)
         if selected is None:
             design = self._draw(source, self.n_samples, rng)
@@ -357,7 +364,7 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
             points = points[_places(design)]
             self._origin = _SAMPLE
         check.fit_data(self, points)  # sets the number of features
-        y = _evaluate(f, points, vectorized, self.n_jobs)
+        y = evaluate(f, points, vectorized, self.n_jobs)
         theta = self._solve(source, design, y)
         if isinstance(source, PoolSource):
             with np.errstate(over="ignore"):
@@ -380,7 +387,7 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         check.is_fitted(self)
         rows = check.query_data(self, X)
-        F = _transform(self.features_, _as_named(X, rows))
+        F = transform(self.features_, as_named(X, rows))
         with np.errstate(over="ignore", invalid="ignore"):
             y = (F - self._center) @ self.coef_.T + self._level
         if not np.isfinite(y).all():
@@ -401,39 +408,16 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "points drawn."
             )
         rows = check.query_data(self, X)
-        pool = _with_mass(X, rows, check.sample_weight(sample_weight, rows))
+        pool = with_mass(X, rows, check.sample_weight(sample_weight, rows))
         centers = self.fit_intercept and self._origin == _ROWS
-        space = self._make_space(self.features_, pool, centers, tells=False)
+        space = make_space(
+            self.features_, pool, centers=centers, tol=self.rank_tol, tells=False
+        )
         return PoolSource(space.pool)
 
     def _fit_features(self, X: Any, rng: np.random.Generator) -> Any:
         """Fit a clone of the transformer."""
-        return None if self.features is None else _seeded(self.features, rng).fit(X)
-
-    def _make_space(
-        self, features: Any, rows: "_Rows", centers: bool, tells: bool = True
-    ) -> "_Space":
-        """Make the features orthonormal, with or without a constant.
-
-        With one they are centred first: then neither an offset costs digits nor is a
-        constant feature mistaken for a direction.
-        """
-        F, weights = _transform(features, rows.X), rows.weights
-        if not centers:
-            pool = orthonormalize(F, weights, self.rank_tol, tells=tells)
-            return _Space(pool, np.zeros(F.shape[1]), np.arange(F.shape[1]))
-        weights = np.ones(len(F)) if weights is None else weights
-        masses = weights / weights.sum()
-        base = F[masses.argmax()]
-        columns = np.ones((len(F), 1 + F.shape[1]))
-        offsets = np.subtract(F, base, out=columns[:, 1:])
-        varying = np.flatnonzero(offsets.any(axis=0))
-        center = base + masses @ offsets
-        np.subtract(F, center, out=offsets)
-        if len(varying) < F.shape[1]:
-            columns = columns[:, np.append(0, 1 + varying)]
-        pool = orthonormalize(columns, masses, self.rank_tol, tells=tells)
-        return _Space(pool, center, varying)
+        return None if self.features is None else seeded(self.features, rng).fit(X)
 
     def _sample_domain(
         self, basis: Any, measure: Any, density: Any, rng: np.random.Generator
@@ -446,13 +430,13 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "as LegendreBasis."
             )
         if basis is not None and not _is_fitted(basis):
-            basis = _seeded(basis, rng).fit(measure(_N_TO_FIT, rng))
+            basis = seeded(basis, rng).fit(measure(_N_TO_FIT, rng))
         elif hasattr(basis, "fit_domain"):
             basis = basis.on_known_domain()
         else:
             basis = copy.deepcopy(basis)  # the caller may fit it again
         points, pool = sample_pool(
-            lambda points: _transform(basis, points), measure, density, rng=rng
+            lambda points: transform(basis, points), measure, density, rng=rng
         )
         return basis, points, pool
 
@@ -460,20 +444,19 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self, source: Source, n_samples: int | str | None, rng: np.random.Generator
     ) -> Design:
         """Draw a design; where it is made of all rows, they count as they are."""
-        pool = source if isinstance(source, PoolSource) else None
-        if pool is not None:
-            counts_all = self.count == "labels" and self.sampling != "dpp"
-            if n_samples is None or (counts_all and n_samples == len(pool.support)):
-                return self._draw_by("volume", pool, len(pool.support), rng, zeta=0.0)
-        n_samples = "auto" if n_samples is None else n_samples
-        design = self._draw_by(self.sampling, source, n_samples, rng, zeta=self.zeta)
-        if (
-            pool is not None
-            and self.count == "labels"
-            and design.n_labels == len(pool.support)
-        ):
-            return self._draw_by("volume", pool, len(pool.support), rng, zeta=0.0)
-        return design
+        n_all = len(source.support) if isinstance(source, PoolSource) else 0
+        counts_rows = self.count == "labels"
+        takes_all = n_samples is None or (
+            counts_rows and self.sampling != "dpp" and n_samples == n_all
+        )
+        if not (n_all and takes_all):
+            n_samples = "auto" if n_samples is None else n_samples
+            design = self._draw_by(
+                self.sampling, source, n_samples, rng, zeta=self.zeta
+            )
+            if not (n_all and counts_rows and design.n_labels == n_all):
+                return design
+        return self._draw_by("volume", source, n_all, rng, zeta=0.0)
 
     def _draw_by(
         self,
@@ -523,9 +506,10 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _solve(self, source: Source, design: Design, y: Array) -> Array:
         """Solve for coefficients on the orthonormal functions, and say how well."""
-        directions, log_christoffel = _log_rows(source, _places(design))
+        directions, log_christoffel = source.log_rows(_places(design))
         with np.errstate(divide="ignore"):  # no optimal draws
-            limits = design.counts * source.rank / self._optimal_share(design.method)
+            share = np.float64(optimal_share(design.method, self.zeta))
+            limits = design.counts * source.rank / share
         fit = solve(
             directions, log_christoffel, design.weights, design.n_draws, y, limits
         )
@@ -535,12 +519,6 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.condition_number_ = fit.condition_number
         self.loo_error_ = fit.loo_error if y.ndim > 1 else float(fit.loo_error)
         return fit.theta
-
-    def _optimal_share(self, method: str) -> np.float64:
-        """Tell the share of independent draws that have the optimal density."""
-        if method in ("uniform", "volume", "qr"):
-            return np.float64(0.0)
-        return np.float64(1.0 - (self.zeta if method in ("gvs", "mixture") else 0.0))
 
     def _keep(self, features: Any, coef: Array, center: Array, level: Array) -> None:
         """Store a function ``(features - center) @ coef + level``."""
@@ -557,37 +535,6 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """Rows that have weight, and their places among those that were given."""
-
-    X: Any
-    weights: Array | None
-    places: Array
-
-    def as_given(self, design: Design) -> Design:
-        """Name chosen rows by their places."""
-        return replace(design, indices=self.places[_places(design)])
-
-
-def _with_mass(X: Any, rows: Array, weights: Array | None) -> _Rows:
-    """Leave out rows without weight."""
-    X = _as_named(X, rows)
-    if weights is None or weights.all():
-        return _Rows(X, weights, np.arange(len(rows)))
-    heavy = np.flatnonzero(weights)
-    return _Rows(check.some_rows(X, heavy), weights[heavy], heavy)
-
-
-@dataclass(frozen=True)
-class _Space:
-    """Features on a pool: which are made orthonormal, after what is subtracted."""
-
-    pool: OrthonormalPool
-    center: Array
-    varying: Array
-
-
-@dataclass(frozen=True)
 class _Selected:
     """What `fit` needs to know of a `select` before it."""
 
@@ -596,61 +543,11 @@ class _Selected:
     design: Design
 
 
-def _seeded(features: Any, rng: np.random.Generator) -> Any:
-    """Clone a transformer, and let its random draws follow `rng`."""
-    features = clone(features)
-    for name, value in sorted(features.get_params().items()):
-        if name.split("__")[-1] == "random_state" and value is None:
-            features.set_params(**{name: int(rng.integers(2**31))})
-    return features
-
-
-def _transform(features: Any, X: Any) -> Array:
-    """Evaluate features, and refuse what is not finite.
-
-    Rows come without names where those that features were fitted to had some.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "X does not have valid feature names")
-        F = X if features is None else features.transform(X)
-    F = F.toarray() if sparse.issparse(F) else F
-    return check_array(F, dtype=np.float64, order="C", input_name="features")
-
-
-def _partly_known(estimator: BaseEstimator, y: Any) -> Array:
-    """Check targets, some of which may be NaN."""
-    if y is None:
-        return check.targets(estimator, y)
-    y = check_array(
-        y,
-        dtype="numeric",
-        ensure_all_finite="allow-nan",
-        ensure_2d=False,
-        input_name="y",
-    )
-    y = y.astype(np.float64) if y.dtype.kind == "O" else y
-    unknown = np.isnan(y) if y.dtype.kind == "f" else np.zeros(y.shape, bool)
-    y = check.targets(estimator, np.where(unknown, 0, y))
-    y[unknown] = np.nan
-    return y
-
-
 def _places(design: Design) -> Array:
     """Rows of a pool, or points of a domain."""
     places = design.points if design.indices is None else design.indices
     assert places is not None
     return places
-
-
-def _log_rows(source: Source, points: Array) -> tuple[Array, Array]:
-    """Evaluate phi / |phi| and log k, which does not overflow."""
-    if isinstance(source, BasisSource):
-        return source.log_rows(points)
-    assert isinstance(source, PoolSource)
-    directions, _ = source.rows(points)
-    with np.errstate(divide="ignore"):
-        log_leverage = np.log(source.leverage[points])
-    return directions, log_leverage - np.log(source.masses[points])
 
 
 def _refuse_unknown(y: Array, indices: Array) -> None:
@@ -663,56 +560,9 @@ def _refuse_unknown(y: Array, indices: Array) -> None:
         )
 
 
-def _evaluate(
-    f: Callable[[Array], Any], points: Array, vectorized: bool, n_jobs: int | None
-) -> Array:
-    """Evaluate a function at points and check what it returns."""
-    n_points = len(points)
-    if vectorized:
-        y = _as_numbers(f(points.copy()), "f")
-        if y.ndim not in (1, 2) or len(y) != n_points:
-            raise ValueError(
-                f"f was called with {n_points} points, of shape {points.shape}, and "
-                f"has to return shape ({n_points},) or ({n_points}, n_outputs). Got "
-                f"{y.shape} instead: pass vectorized=False if it takes one point."
-            )
-    else:
-        with _parallel.threads(n_jobs) as run:
-            returned = run([(f, (point.copy(),)) for point in points])
-        values = [_as_numbers(v, f"f at point {i}") for i, v in enumerate(returned)]
-        for i, value in enumerate(values):
-            if value.ndim > 1 or value.shape != values[0].shape:
-                raise ValueError(
-                    "f has to return a number, or as many in one dimension at every "
-                    f"point. Got shape {value.shape} at point {i}, "
-                    f"{points[i].tolist()}, and {values[0].shape} at point 0."
-                )
-        y = np.stack(values)
-    is_wrong = ~np.isfinite(y.reshape(n_points, -1)).all(axis=1)
-    if is_wrong.any():
-        i = int(is_wrong.argmax())
-        raise ValueError(
-            f"f has to be finite. Got {y[i]} at point {i}, {points[i].tolist()}; "
-            f"{is_wrong.sum()} of {n_points} points are so."
-        )
-    return y
-
-
-def _as_numbers(value: Any, owner: str) -> Array:
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{owner} has to return numbers. Got dtype {array.dtype}.")
-    return array.astype(np.float64)
-
-
 def _is_fitted(features: Any) -> bool:
     try:
         check.is_fitted(features)
     except NotFittedError:
         return False
     return True
-
-
-def _as_named(X: Any, rows: Array) -> Any:
-    """Keep what has column names, by which a transformer may choose."""
-    return X if hasattr(X, "columns") else rows

@@ -14,6 +14,7 @@ from sklearn.base import (
 
 from kernelkit import _validation as check
 from kernelkit._validation import Array
+from kernelkit.design.features import as_named
 from kernelkit.design.orthonormal import orthonormalize
 
 
@@ -105,7 +106,7 @@ class OrthonormalBasis(
             )
         rows = check.fit_data(self, X)
         weights = check.sample_weight(sample_weight, rows)
-        X = _as_named(X, rows)
+        X = as_named(X, rows)
         if weights is not None and not weights.all():
             heavy = np.flatnonzero(weights)
             X, rows, weights = check.some_rows(X, heavy), rows[heavy], weights[heavy]
@@ -153,7 +154,7 @@ class OrthonormalBasis(
         if self.base_ is None:
             return rows
         with np.errstate(over="ignore", invalid="ignore"):  # is found below
-            features = self.base_.transform(_as_named(X, rows))
+            features = self.base_.transform(as_named(X, rows))
         if sparse.issparse(features):
             features = features.toarray()
         features = np.asarray(features, dtype=np.float64)
@@ -162,8 +163,3 @@ class OrthonormalBasis(
                 f"Features of {type(self.base_).__name__} are not finite: rescale X."
             )
         return features
-
-
-def _as_named(X: Any, rows: Array) -> Any:
-    """Keep what has column names, which the transformer remembers."""
-    return X if hasattr(X, "columns") else rows

@@ -1,12 +1,121 @@
 """Keep the points of a design that determine the fit best."""
 
+from numbers import Integral, Real
+from typing import Any
+
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
 from kernelkit._validation import Array
 from kernelkit.design._jit_reduce import add_rows, remove_rows
+from kernelkit.design.laws import Draws, eigenvalues
 
+REDUCE_METHODS = ("auto", "a_optimal", "d_optimal")
+FEWEST = 0  # points to keep: as few as leave a design stable
+
+_FORWARD_BELOW = 1.1  # times m points
+_SINGULAR = 1e-14  # least eigenvalue, next to the greatest
 _REFACTOR = 50  # rank-one updates between fresh factors
+
+
+def number_to_keep(reduce_to: Any, m: int, delta: float | None) -> int | None:
+    """Convert to a number of points, or to `FEWEST`.
+
+    Parameters
+    ----------
+    reduce_to : int, float, "auto" or None
+        As the user gave it: a float counts in m.
+    m : int
+        Number of functions.
+    delta : float or None
+
+    Returns
+    -------
+    n_keep : int or None
+        None keeps all points.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, is less than m points, or is "auto" without a `delta`.
+    """
+    if reduce_to is None:
+        return None
+    if isinstance(reduce_to, str) and reduce_to == "auto":
+        if delta is None:
+            raise ValueError(
+                "reduce_to='auto' keeps the least eigenvalue above 1 - delta, and "
+                "delta is None: give a delta in (0, 1)."
+            )
+        return FEWEST
+    is_number = isinstance(reduce_to, Real) and not isinstance(reduce_to, bool)
+    if not (is_number and 0.0 < float(reduce_to) < np.inf):
+        raise ValueError(
+            "reduce_to must be None, 'auto', a number of points, or a float that "
+            f"counts in m. Got {reduce_to!r} instead."
+        )
+    if isinstance(reduce_to, Integral):
+        n_keep = int(reduce_to)
+    else:
+        n_keep = int(np.ceil(float(reduce_to) * m - 1e-9))
+    if n_keep < m:
+        raise ValueError(
+            f"reduce_to={reduce_to!r} keeps fewer than m = {m} points, which do not "
+            f"determine {m} functions: keep at least {m}, or 1.0 as a float."
+        )
+    return n_keep
+
+
+def reduce(draws: Draws, n_keep: int, method: str, least: float) -> Draws:
+    """Keep the best points of a design.
+
+    Parameters
+    ----------
+    draws : Draws
+    n_keep : int
+        At least m, or `FEWEST`.
+    method : str
+        One of `REDUCE_METHODS`.
+    least : float
+        With `FEWEST`, what the least eigenvalue of G is not to fall below.
+
+    Returns
+    -------
+    draws : Draws
+
+    Raises
+    ------
+    ValueError
+        If a number is given, and the points do not determine the functions.
+
+    References
+    ----------
+    .. [1] Haberstich, Nouy & Perrin (2022), "Boosted optimal weighted least-squares",
+       Mathematics of Computation 91, 1281-1315, on greedy removal.
+    """
+    n, m = draws.rows.shape
+    if n_keep >= n:
+        return draws
+    if draws.lambda_min <= _SINGULAR * draws.lambda_max:
+        if n_keep == FEWEST:
+            return draws
+        raise ValueError(
+            f"The {n} points of this design do not determine all {m} functions, so "
+            "that none can be spared: draw more, or use method='dpp_repeat'."
+        )
+    if method == "auto":
+        adds = n_keep != FEWEST and n_keep < _FORWARD_BELOW * m
+        method = "d_optimal" if adds else "a_optimal"
+    if method == "d_optimal":
+        ranking = rank_forward(draws.rows, n if n_keep == FEWEST else n_keep)
+    else:
+        ranking = rank_backward(draws.rows, max(m, n_keep))
+    if n_keep == FEWEST:
+        n_keep = fewest_stable(ranking, draws.rows, draws.counts, least)
+    kept = np.sort(ranking[:n_keep])
+    return Draws(
+        draws.points[kept], draws.counts[kept], draws.weights[kept], draws.rows[kept]
+    )
 
 
 def rank_backward(rows: Array, n_keep: int) -> Array:
@@ -96,8 +205,3 @@ def fewest_stable(ranking: Array, rows: Array, counts: Array, least: float) -> i
         else:
             low = middle
     return high
-
-
-def eigenvalues(rows: Array, n: float) -> Array:
-    """Find the eigenvalues of A'A / n, in ascending order."""
-    return np.linalg.eigvalsh(rows.T @ rows).clip(0.0) / n

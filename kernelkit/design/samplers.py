@@ -1,12 +1,11 @@
 """Random designs: which points to evaluate or label, with which weights."""
 
 from dataclasses import dataclass
-from functools import cached_property
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from kernelkit import _parallel
@@ -14,28 +13,12 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
 from kernelkit.design.continuous import BasisSource
+from kernelkit.design.laws import METHODS, MIXTURES, UNBIASED, Draws, Law
 from kernelkit.design.orthonormal import orthonormalize
-from kernelkit.design.reduce import (
-    eigenvalues,
-    fewest_stable,
-    rank_backward,
-    rank_forward,
-)
+from kernelkit.design.reduce import FEWEST, REDUCE_METHODS, number_to_keep, reduce
 from kernelkit.design.sources import PoolSource, Source
 
-METHODS = ("dpp_repeat", "dpp", "gvs", "volume", "iid", "mixture", "uniform", "qr")
-REDUCE_METHODS = ("auto", "a_optimal", "d_optimal")
 COUNTS = ("draws", "labels")
-
-_UNBIASED = ("dpp", "gvs", "volume")
-_ORDERS = ("uniform", "volume", "qr")  # of a pool: no row comes twice
-_MIXTURES = ("gvs", "mixture")
-_FIRST_BLOCKS, _MOST_BLOCKS = 2, 50  # of m points, while a design grows
-_FORWARD_BELOW = 1.1  # times m points
-_FEWEST = 0  # points to keep: as few as leave a design stable
-_SINGULAR = 1e-14  # least eigenvalue, next to the greatest
-_MOST = np.finfo(np.float64).max
-_NAMED = 5  # rows in a message
 
 
 @dataclass(frozen=True)
@@ -331,7 +314,7 @@ def sample_design(
         raise ValueError(
             f"The 'replace' argument must be True or False. Got {replace!r} instead."
         )
-    if density is not None and method not in _MIXTURES:
+    if density is not None and method not in MIXTURES:
         raise ValueError(
             f"method={method!r} draws nothing from `density`: use 'mixture' or 'gvs' "
             "with zeta > 0, or leave it None."
@@ -384,27 +367,27 @@ def draw_design(
     -------
     design : Design
     """
-    law = _Law(source, method, zeta, replace, run)
-    n_keep = _number_to_keep(reduce_to, source.rank, delta)
+    law = Law(source, method, zeta, replace, run)
+    n_keep = number_to_keep(reduce_to, source.rank, delta)
     different = count == "labels" or not replace
     n = law.size(n_samples, different)
     least = -1.0 if delta is None else 1.0 - delta
     grows = n_samples == "auto" and delta is not None and method != "dpp"
 
-    def draw() -> _Draws:
+    def draw() -> Draws:
         if grows:
             return law.grow(n, least, rng)
         return law.draw_different(n, rng) if different else law.draw(n, rng)
 
     n_tries = 0
-    best: _Draws | None = None
+    best: Draws | None = None
     while best is None or (not best.lambda_min >= least and n_tries < max_tries):
         n_tries = max_tries if grows else n_tries + 1
         for draws in (draw() for _ in range(n_boost)):
             if best is None or draws.lambda_min > best.lambda_min:
                 best = draws
-    if n_keep == _FEWEST:
-        best = _reduce(best, n_keep, reduce_method, least)
+    if n_keep == FEWEST:
+        best = reduce(best, n_keep, reduce_method, least)
     if not best.lambda_min >= least:
         warn(
             f"No design had a least eigenvalue of {least:.3g} or more: the best one, "
@@ -413,7 +396,7 @@ def draw_design(
             ConvergenceWarning,
         )
     if n_keep:
-        best = _reduce(best, n_keep, reduce_method, least)
+        best = reduce(best, n_keep, reduce_method, least)
     is_exact = delta is None and n_boost == 1 and n_keep is None
     may_repeat = method == "gvs" and law.pool is not None
     return Design(
@@ -425,289 +408,7 @@ def draw_design(
         lambda_max=best.lambda_max,
         n_tries=1 if grows else n_tries,
         method=method,
-        unbiased=method in _UNBIASED and is_exact and not (may_repeat and different),
-    )
-
-
-@dataclass(frozen=True)
-class _Draws:
-    """Different points, how often each was drawn, and the rows of A = sqrt(w) phi."""
-
-    points: Array
-    counts: Array
-    weights: Array
-    rows: Array
-
-    @property
-    def lambda_min(self) -> float:
-        return float(self._spectrum[0])
-
-    @property
-    def lambda_max(self) -> float:
-        return float(self._spectrum[-1])
-
-    @cached_property
-    def _spectrum(self) -> Array:
-        return eigenvalues(self.rows, self.counts.sum())
-
-
-class _Law:
-    """How the points of a design are drawn and weighed.
-
-    Points come in an order of which every beginning of at least m points obeys the law.
-    """
-
-    def __init__(
-        self,
-        source: Source,
-        method: str,
-        zeta: float,
-        replace: bool,
-        run: _parallel.Run,
-    ) -> None:
-        if method == "mixture" and zeta == 0.0:
-            raise ValueError(
-                "method='mixture' needs zeta > 0; without a second density use 'iid'."
-            )
-        if method not in _MIXTURES and zeta != 0.0:
-            raise ValueError(
-                f"method={method!r} has no second density and zeta={zeta!r}: use "
-                "'mixture' or 'gvs', or zeta=0."
-            )
-        self.source = source
-        self.pool = source if isinstance(source, PoolSource) else None
-        if self.pool is None and method == "qr":
-            raise ValueError(
-                "method='qr' factors the rows of a pool, and a basis has none: use "
-                "'dpp_repeat'."
-            )
-        if self.pool is not None and zeta == 1.0:
-            without = np.flatnonzero(self.pool.leverage)
-            without = without[self.pool.density(without) == 0.0]
-            if len(without):
-                raise ValueError(
-                    "zeta=1 draws from `density` alone, which is zero at rows "
-                    f"{_name(without)} although features are not: use zeta < 1, or a "
-                    "positive density there."
-                )
-        self.method = method
-        self.zeta = 1.0 if method in ("uniform", "volume") else zeta
-        self.replace = replace
-        self.run = run
-
-    def size(self, n_samples: int | str, different: bool) -> int:
-        """Check how many points are asked for; choose how many to begin with."""
-        m = self.source.rank
-        most = self._most(different)
-        if isinstance(n_samples, str):
-            return int(min(m if self.method == "dpp" else _FIRST_BLOCKS * m, most))
-        if n_samples < m:
-            raise ValueError(
-                f"n_samples={n_samples} points do not determine m = {m} independent "
-                f"functions: draw at least {m}, or use fewer features."
-            )
-        if self.method == "dpp" and n_samples > m:
-            raise ValueError(
-                f"method='dpp' draws m = {m} points, and n_samples={n_samples}: use "
-                "'dpp_repeat' or 'gvs'."
-            )
-        if self.pool is not None and n_samples > most:
-            never = np.setdiff1d(np.arange(len(self.pool.masses)), self._drawable())
-            names = f" It never draws rows {_name(never)}." if len(never) else ""
-            raise ValueError(
-                f"n_samples={n_samples} different rows were asked for, and "
-                f"method={self.method!r} can draw no more than {most:.0f} from this "
-                f"pool.{names}"
-            )
-        if self.method in ("iid", "mixture") and n_samples == m > 1:
-            warn(
-                f"{m} independent draws hardly determine {m} functions: draw more, or "
-                "use method='dpp'."
-            )
-        return n_samples
-
-    def draw(self, n: int, rng: np.random.Generator) -> _Draws:
-        """Draw n points."""
-        return self._tally(self._extend(None, n, rng)[:n])
-
-    def draw_different(self, n: int, rng: np.random.Generator) -> _Draws:
-        """Draw until there are n different points."""
-        if self.pool is None:
-            return self.draw(n, rng)
-        points = None
-        n_points, step = n, 0
-        patience = n * self.source.rank  # one point of each block may be new
-        while True:
-            points = self._extend(points, n_points, rng)
-            _, first = np.unique(points, return_index=True)
-            if len(first) >= n:
-                return self._tally(points[: np.sort(first)[n - 1] + 1])
-            if len(points) >= patience:
-                return self._tally(*_wait(self.pool, self.zeta, points, n, rng))
-            step = max(n - len(first), 2 * step)
-            n_points = len(points) + step
-
-    def grow(self, n: int, least: float, rng: np.random.Generator) -> _Draws:
-        """Draw n points, and m more until the least eigenvalue suffices."""
-        m = self.source.rank
-        most = min(_MOST_BLOCKS * m, self._most(False))
-        points = None
-        while True:
-            points = self._extend(points, n, rng)
-            draws = self._tally(points[:n])
-            if draws.lambda_min >= least or n >= most:
-                return draws
-            n = int(min(n + m, most))
-
-    def _most(self, different: bool) -> float:
-        is_bounded = self.pool is not None and (different or self.method in _ORDERS)
-        return len(self._drawable()) if is_bounded else np.inf
-
-    def _drawable(self) -> Array:
-        """Rows of the pool that may be drawn."""
-        assert self.pool is not None
-        if self.method in _ORDERS:
-            return self.pool.support
-        return np.flatnonzero(self.pool.probabilities(self.zeta))
-
-    def _extend(self, points: Array | None, n: int, rng: np.random.Generator) -> Array:
-        """Draw further points until there are n or more."""
-        while points is None or len(points) < n:
-            n_drawn = 0 if points is None else len(points)
-            more = self._more(n - n_drawn, n_drawn, rng)
-            points = more if points is None else np.concatenate([points, more])
-        return points
-
-    def _more(self, n: int, n_drawn: int, rng: np.random.Generator) -> Array:
-        """Draw the next points, where possible n."""
-        source, pool, m = self.source, self.pool, self.source.rank
-        if pool is not None and self.method == "uniform":
-            return rng.permutation(pool.support)
-        if pool is not None and self.method in ("volume", "qr"):
-            first = pool.pivots if self.method == "qr" else pool.dpp(rng)
-            return np.concatenate([first, pool.others(first, rng)])
-        if self.method == "dpp_repeat":
-            seeds = rng.integers(2**32, size=(-(-n // m), 4), dtype=np.uint32)
-            streams = map(np.random.default_rng, seeds)
-            blocks = self.run([(source.dpp, (stream,)) for stream in streams])
-            return np.concatenate(blocks)
-        if self.method in _UNBIASED and n_drawn == 0:
-            return source.dpp(rng)
-        if self.zeta == 0.0:
-            return source.christoffel(n, rng)
-        if self.zeta == 1.0:
-            return source.measure(n, rng)
-        from_density = rng.random(n) < self.zeta
-        points = source.christoffel(n, rng)
-        points[from_density] = source.measure(int(from_density.sum()), rng)
-        return points
-
-    def _tally(self, points: Array, counts: Array | None = None) -> _Draws:
-        """Put equal rows of a pool together, and weigh points."""
-        if self.pool is None:
-            counts = np.ones(len(points), dtype=np.int64)
-        elif counts is None:
-            points, counts = np.unique(points, return_counts=True)
-        if not self.replace:
-            counts = np.ones_like(counts)
-        directions, weights, squares = self._weigh(points)
-        rows = np.sqrt(counts * squares)[:, None] * directions
-        return _Draws(points, counts, counts * weights, rows)
-
-    def _weigh(self, points: Array) -> tuple[Array, Array, Array]:
-        """Evaluate phi / |phi|, w and w k, without overflow where k is huge."""
-        directions, k = self.source.rows(points)
-        if self.pool is not None and self.method in _ORDERS:
-            scale = len(self.pool.support)
-            weights, squares = self.pool.masses[points], self.pool.leverage[points]
-            return directions, scale * weights, scale * squares
-        optimal = (1.0 - self.zeta) / self.source.rank
-        other = self.zeta * self.source.density(points)
-        k = np.minimum(k, _MOST)  # for weights that are not zero
-        with np.errstate(divide="ignore"):  # k = 0
-            return directions, 1.0 / (optimal * k + other), 1.0 / (optimal + other / k)
-
-
-def _wait(
-    pool: PoolSource, zeta: float, points: Array, n: int, rng: np.random.Generator
-) -> tuple[Array, Array]:
-    """Draw further independent rows until n are different, all at once.
-
-    If the draws come at the times of a Poisson process, each row has a process of its
-    own, whose rate is the probability of the row: the first times tell which rows are
-    new, and the last of these when to stop.
-
-    Returns
-    -------
-    points, counts : ndarray of shape (n,)
-        Different rows, in ascending order.
-    """
-    chances = pool.probabilities(zeta)
-    counts = np.bincount(points, minlength=len(chances))
-    seen = np.flatnonzero(counts)
-    unseen = np.flatnonzero((counts == 0) & (chances > 0.0))
-    times = rng.standard_exponential(len(unseen)) / chances[unseen]
-    soonest = np.argsort(times)[: n - len(seen)]
-    new, times = unseen[soonest], times[soonest]
-    counts[seen] += rng.poisson(chances[seen] * times[-1])
-    counts[new] = 1 + rng.poisson(chances[new] * (times[-1] - times))
-    drawn = np.flatnonzero(counts)
-    return drawn, counts[drawn]
-
-
-def _number_to_keep(reduce_to: Any, m: int, delta: float | None) -> int | None:
-    """Convert to a number of points, or to `_FEWEST`."""
-    if reduce_to is None:
-        return None
-    if isinstance(reduce_to, str) and reduce_to == "auto":
-        if delta is None:
-            raise ValueError(
-                "reduce_to='auto' keeps the least eigenvalue above 1 - delta, and "
-                "delta is None: give a delta in (0, 1)."
-            )
-        return _FEWEST
-    is_number = isinstance(reduce_to, Real) and not isinstance(reduce_to, bool)
-    if not (is_number and 0.0 < float(reduce_to) < np.inf):
-        raise ValueError(
-            "reduce_to must be None, 'auto', a number of points, or a float that "
-            f"counts in m. Got {reduce_to!r} instead."
-        )
-    if isinstance(reduce_to, Integral):
-        n_keep = int(reduce_to)
-    else:
-        n_keep = int(np.ceil(float(reduce_to) * m - 1e-9))
-    if n_keep < m:
-        raise ValueError(
-            f"reduce_to={reduce_to!r} keeps fewer than m = {m} points, which do not "
-            f"determine {m} functions: keep at least {m}, or 1.0 as a float."
-        )
-    return n_keep
-
-
-def _reduce(draws: _Draws, n_keep: int, method: str, least: float) -> _Draws:
-    """Keep the best points."""
-    n, m = draws.rows.shape
-    if n_keep >= n:
-        return draws
-    if draws.lambda_min <= _SINGULAR * draws.lambda_max:
-        if n_keep == _FEWEST:
-            return draws
-        raise ValueError(
-            f"The {n} points of this design do not determine all {m} functions, so "
-            "that none can be spared: draw more, or use method='dpp_repeat'."
-        )
-    if method == "auto":
-        adds = n_keep != _FEWEST and n_keep < _FORWARD_BELOW * m
-        method = "d_optimal" if adds else "a_optimal"
-    if method == "d_optimal":
-        ranking = rank_forward(draws.rows, n if n_keep == _FEWEST else n_keep)
-    else:
-        ranking = rank_backward(draws.rows, max(m, n_keep))
-    if n_keep == _FEWEST:
-        n_keep = fewest_stable(ranking, draws.rows, draws.counts, least)
-    kept = np.sort(ranking[:n_keep])
-    return _Draws(
-        draws.points[kept], draws.counts[kept], draws.weights[kept], draws.rows[kept]
+        unbiased=method in UNBIASED and is_exact and not (may_repeat and different),
     )
 
 
@@ -726,8 +427,7 @@ def _source(F_or_basis: Any, measure: Any, density: Any) -> Source:
                 "measure and density belong to the rows of a pool; a basis has its own "
                 "law: leave them None."
             )
-        is_fitted = hasattr(F_or_basis, "n_features_in_")
-        return BasisSource(F_or_basis if is_fitted else clone(F_or_basis).fit_domain())
+        return BasisSource(F_or_basis.on_known_domain())
     X = check.fit_data(ProjectionDPP(), F_or_basis)
     if measure is not None:
         measure = check.sample_weight(_per_row("measure", measure, len(X)), X)
@@ -780,8 +480,3 @@ def _share(name: str, value: Any) -> float:
             f"The {name!r} argument must be a number in [0, 1]. Got {value!r} instead."
         )
     return float(value)
-
-
-def _name(rows: Array) -> str:
-    """List rows, but not more than a few."""
-    return ", ".join(map(str, rows[:_NAMED])) + " and others" * (len(rows) > _NAMED)

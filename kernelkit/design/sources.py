@@ -42,6 +42,9 @@ class Source(Protocol):
     def rows(self, points: Array) -> tuple[Array, Array]:
         """Evaluate phi / |phi|, of shape (n, m), and k, of shape (n,)."""
 
+    def log_rows(self, points: Array) -> tuple[Array, Array]:
+        """Evaluate phi / |phi| and log k, which does not overflow."""
+
     def density(self, points: Array) -> Array:
         """Evaluate h, of shape (n,)."""
 
@@ -170,6 +173,13 @@ class PoolSource:
         norms = np.sqrt(np.where(leverage > 0.0, leverage, np.inf))
         with np.errstate(over="ignore"):  # of masses near the least number
             return self.Q[points] / norms[:, None], leverage / masses
+
+    def log_rows(self, points: Array) -> tuple[Array, Array]:
+        """Evaluate phi / |phi| and log k, which does not overflow."""
+        directions, _ = self.rows(points)
+        with np.errstate(divide="ignore"):
+            log_leverage = np.log(self.leverage[points])
+        return directions, log_leverage - np.log(self.masses[points])
 
     def density(self, points: Array) -> Array:
         """Evaluate h."""

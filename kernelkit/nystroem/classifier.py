@@ -9,7 +9,8 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from kernelkit import _validation as check
 from kernelkit._validation import Array
-from kernelkit.nystroem.ridge import NystroemRidge, evaluate, learn, penalties, tags
+from kernelkit.nystroem.fitting import evaluate, learn, penalties, tags
+from kernelkit.nystroem.ridge import NystroemRidge
 from kernelkit.nystroem.stream import feed, solved
 
 

@@ -12,7 +12,8 @@ from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit.linalg import product
 from kernelkit.nystroem.centers import RULES
-from kernelkit.nystroem.ridge import Problem, evaluate, keep, pose, tags
+from kernelkit.nystroem.fitting import evaluate, keep, tags
+from kernelkit.nystroem.problem import Problem, pose
 from kernelkit.nystroem.solvers import AlphaPath, alpha_path
 from kernelkit.nystroem.statistics import NormalEquations
 
@@ -201,7 +202,7 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         with _parallel.one_blas_thread:
             if self.scoring is None:
                 every = np.arange(len(y))
-                ((white, path),) = _paths(problem, [every], float(alphas[0]))
+                ((white, path),) = _paths(problem, [every])
                 scores = -_gcv(problem, path, alphas)
             else:
                 white, path, scores = self._cross_validate(problem, y, alphas)
@@ -248,7 +249,7 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check.memory(8 * m**2 * (len(folds) + 4), "lower n_components or cv")
         every = np.arange(len(y))
         trainings = [*(train for train, _ in folds), every]
-        *parts, whole = _paths(problem, trainings, float(alphas[0]))
+        *parts, whole = _paths(problem, trainings)
         scores = np.empty((len(folds), len(alphas)))
         for i, ((_, test), (white, path)) in enumerate(zip(folds, parts, strict=True)):
             left_out = problem.take(test)
@@ -277,12 +278,11 @@ class _Known(RegressorMixin, BaseEstimator):
 
 
 def _paths(
-    problem: Problem, trainings: list[Array], least_alpha: float
+    problem: Problem, trainings: list[Array]
 ) -> list[tuple[NormalEquations, AlphaPath]]:
     """Solve for every alpha on some sets of rows, in one pass over the rows.
 
-    Rows that belong to the same sets are summed together. A second pass is made if the
-    sums lack digits.
+    Rows that belong to the same sets are summed together.
     """
     is_in = np.zeros((len(trainings), len(problem.y)), dtype=bool)
     for i, training in enumerate(trainings):
@@ -290,23 +290,18 @@ def _paths(
     n_sets = len(trainings)
     patterns, part_of = np.unique(is_in, axis=1, return_inverse=True)
     part_of = part_of.ravel()
-    for again in (False, True):
-        totals: dict[int, NormalEquations] = {}
-        for k, pattern in enumerate(patterns.T):
-            rows = part_of == k
-            part = problem if rows.all() else problem.take(np.flatnonzero(rows))
-            sums = part.sums(over_basis=again)
-            for i in np.flatnonzero(pattern).tolist():
-                totals[i] = totals[i] + sums if i in totals else sums
-        if any(i not in totals or not totals[i].weight > 0.0 for i in range(n_sets)):
-            raise ValueError("A fold leaves no row with weight to fit: change cv.")
-        if again or not any(
-            problem.lacks_digits(sums, least_alpha) for sums in totals.values()
-        ):
-            break
+    totals: dict[int, NormalEquations] = {}
+    for k, pattern in enumerate(patterns.T):
+        rows = part_of == k
+        part = problem if rows.all() else problem.take(np.flatnonzero(rows))
+        sums = part.sums()
+        for i in np.flatnonzero(pattern).tolist():
+            totals[i] = totals[i] + sums if i in totals else sums
+    if any(i not in totals or not totals[i].weight > 0.0 for i in range(n_sets)):
+        raise ValueError("A fold leaves no row with weight to fit: change cv.")
     solved = []
     for i in range(n_sets):
-        white = problem.whiten(totals.pop(i), over_basis=again)
+        white = problem.whiten(totals.pop(i))
         solved.append((white, alpha_path(problem.centered(white))))
     return solved
 

@@ -1,153 +1,16 @@
-"""Ridge regression in the span of m centres: at once, or by conjugate gradients."""
+"""Ridge regression in an orthonormal basis: at once, or by conjugate gradients."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import blas, cho_solve, lapack
+from scipy.linalg import cho_solve, lapack
 
 from kernelkit.nystroem.statistics import NormalEquations
 
 Array = npt.NDArray[Any]
-
-_LEAST_PIVOT = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-6}
-_INDEFINITE = 1e-8  # of k(x, x): rounding leaves less
-_SAFE_PIVOT = 1e-6  # of k(x, x): down to it, sums over many rows have digits to spare
-_ROUNDING = 100.0 * float(np.finfo(np.float64).eps)  # of sums; more does harm
-_ALIKE = 0.01  # ratio of norms down to which no order loses digits
-
-
-@dataclass(frozen=True)
-class Span:
-    """Functions that centres span, by an orthonormal basis of them.
-
-    The pivoted Cholesky factor of the kernel matrix of the centres; those that the
-    others span up to rounding are left out.
-
-    Attributes
-    ----------
-    order : ndarray of shape (m,)
-        The centres, those that span first.
-    factor : ndarray of shape (m, r), float64
-        ``K[order][:, order]`` is ``factor @ factor.T``, and the first r rows are lower
-        triangular.
-    is_definite : bool
-        Whether nothing but rounding remains of the kernel matrix.
-    """
-
-    order: Array
-    factor: Array
-    is_definite: bool
-
-    @property
-    def rank(self) -> int:
-        """Number r of functions in the basis."""
-        return self.factor.shape[1]
-
-    @property
-    def values(self) -> Array:
-        """Values (m, r) of the basis at the centres."""
-        values = np.empty_like(self.factor)
-        values[self.order] = self.factor
-        return values
-
-    @property
-    def is_far_from_dependent(self) -> bool:
-        """Whether each centre is far from what those before it span."""
-        own = np.square(self.factor[: self.rank]).sum(axis=1)
-        shares = np.square(self.factor.diagonal()) / own
-        return self.rank == len(self.order) and bool((shares > _SAFE_PIVOT).all())
-
-    def whiten(self, normal: NormalEquations) -> NormalEquations:
-        """Turn sums over kernel values to the centres to ones over the basis."""
-        if not self.rank:
-            return normal.keep(self.order[:0])
-        triangle = self.factor[: self.rank]
-        gram = normal.keep(self.order[: self.rank]).gram.T  # a copy, overwritten twice
-        gram = blas.dtrsm(1.0, triangle, gram, lower=1, overwrite_b=1)
-        gram = blas.dtrsm(
-            1.0, triangle, gram, side=1, lower=1, trans_a=1, overwrite_b=1
-        )
-        right = self.project(np.column_stack([normal.cross, normal.columns]))
-        return replace(normal, gram=gram, cross=right[:, :-1], columns=right[:, -1])
-
-    def lacks_digits(self, normal: NormalEquations, alpha: float) -> bool:
-        """Tell whether the rounding of sums, which `whiten` magnifies, nears alpha."""
-        if not self.rank:
-            return False
-        squares = normal.gram.diagonal()[self.order[: self.rank]]
-        magnified = float((squares / np.square(self.factor.diagonal())).max())
-        return bool(_ROUNDING * magnified > alpha)
-
-    def project(self, sums: Array) -> Array:
-        """Turn sums (m, k) over kernel values to ones (r, k) over the basis."""
-        if not self.rank:
-            return sums[:0]
-        return blas.dtrsm(
-            1.0, self.factor[: self.rank], sums[self.order[: self.rank]], lower=1
-        )
-
-    def coef(self, beta: Array) -> Array:
-        """Weights of the centres for coefficients (r, k) in the basis."""
-        coef = np.zeros((len(self.order), beta.shape[1]))
-        if self.rank:
-            coef[self.order[: self.rank]] = blas.dtrsm(
-                1.0, self.factor[: self.rank], beta, lower=1, trans_a=1
-            )
-        return coef
-
-    def basis(self) -> Array:
-        """Weights of the centres (m, r) in each function of the basis."""
-        return self.coef(np.eye(self.rank))
-
-
-def find_span(
-    K_mm: Array, dtype: npt.DTypeLike = np.float64, *, is_all: bool = False
-) -> Span:
-    """Factor the kernel matrix of the centres.
-
-    A centre is left out once the others leave less than 1e-10 of its own k(x, x), or
-    1e-6 in float32: sums over many rows say little of the rest. Of those that stay, the
-    largest come first: a small one after a large one loses no digits to it.
-
-    Parameters
-    ----------
-    K_mm : ndarray of shape (m, m)
-        Kernel matrix of the centres; it may be singular or indefinite.
-    dtype : dtype, default=float64
-        Precision that its values were computed in.
-    is_all : bool, default=False
-        Whether the centres are all rows, so that only what is lost in the rounding of
-        the matrix has to be left out.
-    """
-    K = np.asarray(K_mm, dtype=np.float64)
-    least = _LEAST_PIVOT[np.dtype(dtype)]
-    if is_all:
-        least = min(least, len(K) * float(np.finfo(dtype).eps))
-    diagonal = K.diagonal()
-    top = float(diagonal.max(initial=0.0))
-    if not top > 0.0:
-        return Span(np.arange(len(K)), np.zeros((len(K), 0)), not K.any())
-    sizes = np.sqrt(np.where(diagonal > 0.0, diagonal, top))
-    scaled = K / sizes[:, None] / sizes
-    factor, pivots, rank, _ = lapack.dpstrf(scaled.T, tol=least, lower=1)
-    order = pivots.astype(np.int64) - 1
-    kept, rest = order[:rank], order[rank:]
-    below = factor[rank:, :rank]
-    remains = np.abs(scaled[np.ix_(rest, rest)] - below @ below.T)
-    is_definite = not (remains > max(_INDEFINITE, 10.0 * least)).any()
-    if sizes[kept].min() > _ALIKE * sizes[kept].max():
-        factor = sizes[order, None] * np.tril(factor[:, :rank])
-        return Span(order, factor, is_definite)
-    K_kept = K[np.ix_(kept, kept)]
-    factor, pivots, rank, _ = lapack.dpstrf(K_kept.T, tol=0.0, lower=1)
-    kept = kept[pivots - 1]
-    order = np.concatenate([kept, rest])
-    factor = np.tril(factor[:, :rank])
-    below = blas.dtrsm(1.0, factor[:rank], K[np.ix_(kept[:rank], rest)], lower=1)
-    return Span(order, np.concatenate([factor, below.T]), is_definite)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from kernelkit.linalg.kernel_blocks import Centers, PairKernel
 Array = npt.NDArray[Any]
 
 _FEWEST_ROWS, _MOST_ROWS = 2**10, 2**14  # of a tile
+_ROUNDING = 1000.0  # roundings in a sum over rows; far on the safe side
+_PANEL = 64  # columns: fewer make slow products, and more multiply by zeros
 _CELLS = 2**20  # numbers in a tile, if the centres are few
 
 
@@ -126,9 +128,10 @@ def accumulate(
         Row weights; None means 1.
     centers : Centers
         The m centres, prepared by `kernel`.
-    basis : ndarray of shape (m, r) or None, default=None
-        Sum over ``h @ basis`` in place of h. Takes up to three times as long, and keeps
-        digits that the sums over h lose if these are nearly dependent.
+    basis : ndarray of shape (m, k) or None, default=None
+        Sum over ``h @ basis`` in place of the last k numbers of h, to keep digits that
+        sums over these lose where they nearly depend on those before. It is 0 below
+        the diagonal that ends in its last corner.
     with_gram : bool, default=True
         Whether to sum the gram matrix; otherwise it is left empty.
     n_jobs : int or None, default=None
@@ -137,11 +140,11 @@ def accumulate(
     right = np.column_stack([y, np.ones(len(y))])
     if weights is not None:
         right *= np.sqrt(weights)[:, None]
-    m = len(centers) if basis is None else basis.shape[1]
+    m = len(centers)
 
     def sum_tile(H: Array, tile: slice, out: list[Array]) -> None:
         if basis is not None:
-            H = H @ basis
+            _combine(H, basis)
         np.matmul(H.T, right[tile], out=out[0])
         if with_gram:  # NumPy knows it for symmetric: half the work
             np.matmul(H.T, H, out=out[1])
@@ -156,6 +159,16 @@ def accumulate(
         n_jobs=n_jobs,
     )
     return _normal_equations(gram, cross, y, weights)
+
+
+def _combine(H: Array, basis: Array) -> None:
+    """Replace the last columns of H by ``H @ basis``, from the last on."""
+    first = H.shape[1] - basis.shape[1]
+    for start in reversed(range(0, basis.shape[1], _PANEL)):
+        part = slice(start, start + _PANEL)
+        panel = basis[:, part]
+        stop = first + start + panel.shape[1]
+        H[:, first + start : stop] = H[:, :stop] @ panel[:stop]
 
 
 def sum_rows(H: Array, y: Array, weights: Array | None) -> NormalEquations:
@@ -184,6 +197,14 @@ def _normal_equations(
         counts @ y,
         counts @ np.square(y),
     )
+
+
+def rounding_of_sums(kernel: PairKernel, X: Any, weights: Array | None) -> float:
+    """Bound what is lost of sums over rows, for centres with ``k(c, c) = 1``; > 0."""
+    sizes = np.abs(kernel.diag(X, np.arange(X.shape[0])))
+    total = sizes.sum() if weights is None else weights @ sizes
+    info = np.finfo(np.float64)
+    return max(float(_ROUNDING * info.eps * total), float(info.tiny))
 
 
 def gram_product(

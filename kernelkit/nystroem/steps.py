@@ -24,8 +24,10 @@ from kernelkit.nystroem.dictionary import (
     stack,
     start,
 )
-from kernelkit.nystroem.solvers import Span, find_span, solve_direct
-from kernelkit.nystroem.statistics import NormalEquations, accumulate
+from kernelkit.nystroem.outliers import warn_of_outliers
+from kernelkit.nystroem.solvers import solve_direct
+from kernelkit.nystroem.span import NOISE, Span, find_span
+from kernelkit.nystroem.statistics import NormalEquations, accumulate, rounding_of_sums
 
 _RIDGE = 3.0  # of the sketch, in units of alpha
 _OVERSAMPLING = 4.0  # of the sketch
@@ -33,6 +35,7 @@ _FEWEST_ROWS, _MOST_ROWS = 256, 4096  # of a step after the warm-up
 _PROBED_ROWS = 1024  # of a step, whose residuals tell how new its rows are
 _NOISE = 1000.0  # roundings of k(x, x), below which a residual is none
 _DEVIATIONS = 3.0  # standard errors of a mean residual that may be chance
+_LENGTH = 100.0  # of a stream, in warm-ups, up to which sums keep their digits
 _NEW, _DRIFT = 2.0, 3.0  # novelties worth new centres, and a warning if there are none
 
 
@@ -155,9 +158,9 @@ class Learned:
     centers : Centers
     span : Span
         Functions that the centres span.
-    basis : ndarray of shape (m, r) or None
-        Basis of the span that sums are over; None if those of kernel values, which
-        take less time, have digits enough. Centres that change need it.
+    basis : ndarray of shape (r, k)
+        For the last functions of the basis, which sums are over; those before have
+        digits enough in sums of kernel values. Centres that change need all of it.
     normal : NormalEquations
         Sums over the rows.
     usual : float
@@ -176,7 +179,7 @@ class Learned:
 
     centers: Centers
     span: Span
-    basis: Array | None
+    basis: Array
     normal: NormalEquations
     usual: float
     novelty: float
@@ -193,14 +196,13 @@ def begin(settings: Settings, rows: Rows) -> Learned:
         sketch, centers = _begin_sketch(settings, rows)
     else:
         centers = _choose(settings, rows)
-    span, basis = _span(settings, centers), None
-    if settings.is_adaptive or not span.is_far_from_dependent:
-        basis = span.basis()
+    span = _span(settings, centers)
+    basis = span.lossy(_most_magnified(settings, rows))
     return Learned(
         centers,
         span,
         basis,
-        _sums(settings, centers, basis, rows),
+        _sums(settings, centers, span, basis, rows),
         usual=_usual_residual(settings, centers, span, rows),
         novelty=1.0,
         has_drifted=False,
@@ -229,7 +231,7 @@ def go_on(settings: Settings, learned: Learned, rows: Rows) -> Learned:
 
 def include(settings: Settings, learned: Learned, rows: Rows) -> Learned:
     """Add the sums over some rows, and change nothing else."""
-    sums = _sums(settings, learned.centers, learned.basis, rows)
+    sums = _sums(settings, learned.centers, learned.span, learned.basis, rows)
     return replace(
         learned, normal=learned.normal + sums, n_rows=learned.n_rows + len(rows)
     )
@@ -243,9 +245,8 @@ def solve(settings: Settings, learned: Learned) -> tuple[Array, Array]:
     coef : ndarray of shape (m, n_outputs)
     intercept : ndarray of shape (n_outputs,)
     """
-    span, white = learned.span, learned.normal
-    if learned.basis is None:
-        white = span.whiten(white)
+    span = learned.span
+    white = span.whiten(learned.normal, span.rank - learned.basis.shape[1])
     target = white.centered() if settings.fit_intercept else white
     beta = solve_direct(target, settings.alpha).beta
     coef = span.coef(beta)
@@ -285,13 +286,13 @@ def _adapt(
         kept = np.setdiff1d(np.arange(len(centers)), oldest)
         centers, values = centers.take(kept), values[kept]
     span = _span(settings, centers)
-    basis = span.basis()
+    basis = span.lossy(0.0)
     return replace(
         learned,
         centers=centers,
         span=span,
         basis=basis,
-        normal=learned.normal.combine(values.T @ basis),
+        normal=learned.normal.combine(values.T @ span.basis()),
         n_projected=learned.n_projected + len(new),
     )
 
@@ -356,7 +357,16 @@ def _watch(settings: Settings, sketch: Sketch, rows: Rows, *, n_before: int) -> 
 
 def _span(settings: Settings, centers: Centers) -> Span:
     K_mm = _values(settings.kernel, centers.rows, centers)
-    return find_span(K_mm, centers.rows.dtype)
+    least = NOISE if settings.is_adaptive else 0.0
+    return find_span(K_mm, centers.rows.dtype, least=least)
+
+
+def _most_magnified(settings: Settings, rows: Rows) -> float:
+    """Return how much roundings of sums over a stream that begins so may grow."""
+    if settings.is_adaptive:
+        return 0.0
+    rounding = rounding_of_sums(settings.kernel, rows.X, rows.weights)
+    return float(settings.alpha.min()) / (_LENGTH * rounding)
 
 
 def _values(kernel: PairKernel, X: Any, centers: Centers) -> Array:
@@ -368,14 +378,18 @@ def _values(kernel: PairKernel, X: Any, centers: Centers) -> Array:
 
 
 def _sums(
-    settings: Settings, centers: Centers, basis: Array | None, rows: Rows
+    settings: Settings, centers: Centers, span: Span, basis: Array, rows: Rows
 ) -> NormalEquations:
+    alpha = float(settings.alpha.min())
+    warn_of_outliers(
+        settings.kernel, rows.X, rows.ids, rows.weights, centers, span, alpha
+    )
     return accumulate(
         settings.kernel,
         rows.X,
         rows.y,
         rows.weights,
-        centers,
+        centers.take(span.kept),
         basis=basis,
         n_jobs=settings.n_jobs,
     )

@@ -72,6 +72,19 @@ def spread(values: Array, low: float, high: float, number: int) -> Array:
     return inside[every]
 
 
+def draw_rug(ax: Any, values: Array, **kwargs: Any) -> Any:
+    """Draw a tick on the horizontal axis for each value."""
+    (ticks,) = ax.plot(
+        values,
+        np.zeros(len(values)),
+        "|",
+        markersize=10,  # half of a tick is below the axis
+        transform=ax.get_xaxis_transform(),
+        **kwargs,
+    )
+    return ticks
+
+
 def fill_contours(
     ax: Any,
     nodes: Sequence[Array],

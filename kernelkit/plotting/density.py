@@ -9,23 +9,22 @@ import numpy.typing as npt
 from kernelkit import _validation as check
 from kernelkit.density import ProductKernelDensity
 from kernelkit.plotting._axes import (
-    axes_or_new,
+    draw_rug,
     drawable,
-    fill_contours,
     in_view,
     levels_above_zero,
     names_of,
     some,
     spread,
 )
+from kernelkit.plotting._grid import GridDisplay
 
 Array = npt.NDArray[Any]
 
-_LABEL = "density"
 _FEWEST_DIGITS = 1e-12  # of the size of a feature: nodes closer than this are one
 
 
-class DensityDisplay:
+class DensityDisplay(GridDisplay):
     """Kernel density of one or two features, ready to draw.
 
     Use `from_estimator` to create one; the constructor takes what it computes.
@@ -68,6 +67,8 @@ class DensityDisplay:
     >>> round(float(display.line_.get_ydata().max()), 4)
     0.342
     """
+
+    _label = "density"
 
     def __init__(
         self,
@@ -159,29 +160,6 @@ class DensityDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw what was computed before.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Axes to draw into; None makes a new figure.
-        **kwargs
-            Passed to `matplotlib.axes.Axes.plot` (one feature) or
-            `matplotlib.axes.Axes.contourf` (two features).
-
-        Returns
-        -------
-        self : DensityDisplay
-        """
-        self.ax_ = axes_or_new(ax)
-        self.figure_ = self.ax_.figure
-        if len(self.nodes) == 1:
-            self._plot_curve(**kwargs)
-        else:
-            self._plot_contours(**kwargs)
-        return self
-
     def _plot_curve(self, **kwargs: Any) -> None:
         kwargs = {"label": "kernel density"} | kwargs
         (self.line_,) = self.ax_.plot(self.nodes[0], self.values, **kwargs)
@@ -191,32 +169,20 @@ class DensityDisplay:
         self.line_.sticky_edges.x.extend(self.nodes[0][[0, -1]])
         self.rug_ = None
         if self.rows is not None:
-            (self.rug_,) = self.ax_.plot(
+            self.rug_ = draw_rug(
+                self.ax_,
                 self.rows[:, 0],
-                np.zeros(len(self.rows)),
-                "|",
-                markersize=10,  # half of a tick is below the axis
                 color=self.line_.get_color(),
                 alpha=0.5,
                 label=self._rows_label(),
-                transform=self.ax_.get_xaxis_transform(),
             )
         self.ax_.autoscale_view()
-        self.ax_.set(xlabel=self.feature_names[0], ylabel=_LABEL)
+        self.ax_.set(xlabel=self.feature_names[0], ylabel=self._label)
         self.ax_.legend()
 
-    def _plot_contours(self, **kwargs: Any) -> None:
+    def _contour_style(self) -> dict[str, Any]:
         levels = levels_above_zero(self.values.max())
-        kwargs = {"levels": levels, "cmap": "viridis_r", "extend": "min"} | kwargs
-        self.contour_, self.rows_, self.colorbar_ = fill_contours(
-            self.ax_,
-            self.nodes,
-            self.values,
-            feature_names=self.feature_names,
-            rows=self.rows,
-            label=_LABEL,
-            **kwargs,
-        )
+        return {"levels": levels, "cmap": "viridis_r", "extend": "min"}
 
     def _rows_label(self) -> str:
         drawn = len(self.rows) if self.rows is not None else 0

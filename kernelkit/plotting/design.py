@@ -12,7 +12,7 @@ from kernelkit import _validation as check
 from kernelkit.design.least_squares import DesignLeastSquares
 from kernelkit.design.samplers import draw_design
 from kernelkit.design.sources import PoolSource
-from kernelkit.plotting._axes import axes_or_new, drawable, names_of, some
+from kernelkit.plotting._axes import axes_or_new, draw_rug, drawable, names_of, some
 
 Array = npt.NDArray[Any]
 
@@ -214,15 +214,7 @@ class DesignDisplay:
         self.stems_.sticky_edges.y.append(0.0)
         self.rows_ = None
         if self.rows is not None:
-            (self.rows_,) = self.ax_.plot(
-                self.rows[:, 0],
-                np.zeros(len(self.rows)),
-                "|",
-                markersize=10,  # half of a tick is below the axis
-                color="0.6",
-                label="rows",
-                transform=self.ax_.get_xaxis_transform(),
-            )
+            self.rows_ = draw_rug(self.ax_, self.rows[:, 0], color="0.6", label="rows")
         self.ax_.autoscale_view()
         self.ax_.set(xlabel=self.feature_names[0], ylabel="weight")
         self.ax_.legend()

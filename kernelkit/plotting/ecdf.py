@@ -8,22 +8,13 @@ import numpy.typing as npt
 
 from kernelkit import _validation as check
 from kernelkit.density import MultivariateECDF
-from kernelkit.plotting._axes import (
-    axes_or_new,
-    drawable,
-    fill_contours,
-    in_view,
-    names_of,
-    some,
-    spread,
-)
+from kernelkit.plotting._axes import drawable, in_view, names_of, some, spread
+from kernelkit.plotting._grid import GridDisplay
 
 Array = npt.NDArray[Any]
 
-_LABEL = "cumulative probability"
 
-
-class ECDFDisplay:
+class ECDFDisplay(GridDisplay):
     """Empirical distribution function of one or two features, ready to draw.
 
     Use `from_estimator` to create one; the constructor takes what it computes.
@@ -67,6 +58,8 @@ class ECDFDisplay:
     >>> display.line_.get_ydata().tolist()
     [0.0, 0.25, 0.75, 1.0, 1.0]
     """
+
+    _label = "cumulative probability"
 
     def __init__(
         self,
@@ -172,33 +165,10 @@ class ECDFDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw what was computed before.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            Axes to draw into; None makes a new figure.
-        **kwargs
-            Passed to `matplotlib.axes.Axes.plot` (one feature) or
-            `matplotlib.axes.Axes.contourf` (two features).
-
-        Returns
-        -------
-        self : ECDFDisplay
-        """
-        self.ax_ = axes_or_new(ax)
-        self.figure_ = self.ax_.figure
-        if len(self.nodes) == 1:
-            self._plot_steps(**kwargs)
-        else:
-            self._plot_contours(**kwargs)
-        return self
-
-    def _plot_steps(self, **kwargs: Any) -> None:
+    def _plot_curve(self, **kwargs: Any) -> None:
         kwargs = {"drawstyle": "steps-post", "label": "ECDF"} | kwargs
         (self.line_,) = self.ax_.plot(self.nodes[0], self.values, **kwargs)
-        self.ax_.set(xlabel=self.feature_names[0], ylabel=_LABEL)
+        self.ax_.set(xlabel=self.feature_names[0], ylabel=self._label)
         self.band_ = None
         if self.band is None or self.level is None:
             return
@@ -213,17 +183,8 @@ class ECDFDisplay:
         )
         self.ax_.legend()
 
-    def _plot_contours(self, **kwargs: Any) -> None:
-        kwargs = {"levels": np.linspace(0.0, 1.0, 11), "cmap": "viridis"} | kwargs
-        self.contour_, self.rows_, self.colorbar_ = fill_contours(
-            self.ax_,
-            self.nodes,
-            self.values,
-            feature_names=self.feature_names,
-            rows=self.rows,
-            label=_LABEL,
-            **kwargs,
-        )
+    def _contour_style(self) -> dict[str, Any]:
+        return {"levels": np.linspace(0.0, 1.0, 11), "cmap": "viridis"}
 
 
 def _nodes(values: Array, shown: Array, resolution: int) -> Array:

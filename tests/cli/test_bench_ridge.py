@@ -65,10 +65,10 @@ def test_test_errors_and_memory_are_listed(small):
 
 @pytest.mark.parametrize("name", ["kernelkit", "sklearn"])
 def test_wrong_prediction_is_a_mismatch(run, monkeypatch, name):
-    """Seen red with a tolerance of 0.1."""
+    """Seen red with a tolerance of 0.01."""
     Estimator = NystroemRidge if name == "kernelkit" else Ridge
     right = Estimator.predict
-    monkeypatch.setattr(Estimator, "predict", lambda self, X: right(self, X) * 1.05)
+    monkeypatch.setattr(Estimator, "predict", lambda self, X: right(self, X) * 1.001)
 
     ended = run(*SMALL, "--against", "sklearn")
 
@@ -86,12 +86,13 @@ def test_judges_compute_by_definition():
 
     K = gaussian(problem.X, problem.X)
     queries = gaussian(problem.queries, problem.X)
-    dual, _ = nystroem_ridge(K, order, problem.y, ridge._ALPHA, rcond=ridge._RCOND)
+    dual, _ = nystroem_ridge(K, order, problem.y, ridge._ALPHA, rcond=1e-15)
     exact, _ = kernel_ridge(K, problem.y, ridge._ALPHA)
     np.testing.assert_allclose(
-        problem.expected_uniform, queries[:, order] @ dual, atol=1e-9
+        problem.by_uniform.values, queries[:, order] @ dual, atol=1e-9
     )
     np.testing.assert_allclose(problem.expected_exact, queries @ exact, atol=1e-9)
+    assert problem.by_uniform.tolerance == 1e-5
 
 
 def test_uniform_centers_are_those_of_the_peer():

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from kernelkit import _parallel
-from kernelkit.design import samplers, sources
+from kernelkit.design import laws, sources
 from kernelkit.design.bases import HermiteBasis, LegendreBasis
 from kernelkit.design.orthonormal import orthonormalize
 from kernelkit.design.orthonormal_basis import OrthonormalBasis
@@ -530,12 +530,15 @@ def test_reduction_keeps_so_many(reduce_to, reduce_method):
         ((OrthonormalBasis(), 12), {}, r"'F_or_basis' .* Got OrthonormalBasis\(\)"),
         ((LegendreBasis, 12), {}, "'F_or_basis' .* Got <class"),
         ((BASIS, 20, "qr"), {}, "a basis has none"),
+        ((F, 12), {"random_state": "x"}, "'random_state' argument .* Got 'x'"),
+        ((F, 12), {"random_state": 0.5}, "'random_state' argument .* Got 0.5"),
+        ((F, 12), {"random_state": -1}, "'random_state' argument .* Got -1"),
         ((BASIS, 20), {"measure": MASSES}, "own law"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, options, message):
-    """Seen red without the checks of zeta, of `replace`, of the basis and of numbers
-    per row."""
+    """Seen red without the checks of zeta, of `replace`, of the basis, of
+    `random_state` and of numbers per row."""
     with pytest.raises(ValueError, match=message):
         sample_design(*arguments, **options)
 
@@ -564,7 +567,7 @@ def test_density_that_leaves_rows_out_is_no_density_of_all_draws(method, delta):
 def test_design_without_an_eigenvalue_is_not_called_stable(monkeypatch):
     """Seen red with `lambda_min < least`, which NaN is not."""
     monkeypatch.setattr(
-        samplers, "eigenvalues", lambda rows, n: np.full(rows.shape[1], np.nan)
+        laws, "eigenvalues", lambda rows, n: np.full(rows.shape[1], np.nan)
     )
 
     with pytest.warns(ConvergenceWarning, match="has nan"):
@@ -614,6 +617,18 @@ def test_points_of_a_domain(method, basis):
     assert np.linalg.eigvalsh(G)[0] == pytest.approx(design.lambda_min, rel=1e-6)
     if method in OPTIMAL:
         assert np.trace(G) == pytest.approx(10.0, rel=1e-10)
+
+
+def test_parameters_that_a_basis_got_after_its_fit_count():
+    """Seen red with a fitted basis taken as it is."""
+    basis = LegendreBasis(1).fit([[0.0], [2.0]]).set_params(degree=3)
+
+    design = sample_design(basis, 8, random_state=0)
+
+    same_basis = LegendreBasis(3, bounds=[(0.0, 2.0)])
+    expected = sample_design(same_basis, 8, random_state=0)
+    assert_array_equal(design.points, expected.points, strict=True)
+    assert basis.n_components_ == 2  # the caller's is as it was
 
 
 def test_process_repeats_itself_with_an_int():

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics.pairwise import rbf_kernel
 
 from kernelkit.nystroem.solvers import (
     alpha_path,
-    find_span,
     solve_cg,
     solve_direct,
 )
@@ -16,7 +14,6 @@ RNG = np.random.default_rng(0)
 Z = RNG.normal(size=(60, 8)) * np.geomspace(1.0, 1e-2, 8)  # values of a basis
 Y = RNG.normal(size=(60, 2))
 WEIGHTS = RNG.uniform(size=60)
-HIDDEN = [[1, 0, 0], [0, 0, 1], [0, 1, 0]]  # nothing on the diagonal tells
 WHITE = sum_rows(Z, Y, WEIGHTS)
 
 
@@ -27,129 +24,6 @@ def ridge(Z, y, alpha, weights=None):
     rows = np.vstack([root * Z, extra])
     targets = np.vstack([root * y, np.zeros((len(extra), y.shape[1]))])
     return np.linalg.lstsq(rows, targets, rcond=None)[0]
-
-
-class TestSpan:
-    def test_factor_rebuilds_the_kernel_matrix(self):
-        """Seen red with LAPACK's leftovers above the diagonal."""
-        K = rbf_kernel(RNG.normal(size=(30, 3)))
-
-        span = find_span(K)
-
-        rebuilt = span.factor @ span.factor.T
-        np.testing.assert_allclose(rebuilt, K[np.ix_(span.order, span.order)])
-        assert (np.triu(span.factor, 1) == 0.0).all()
-        assert span.rank == 30
-        assert span.is_definite
-
-    def test_basis_is_orthonormal(self):
-        """Seen red with the factor in place of its inverse."""
-        K = rbf_kernel(RNG.normal(size=(30, 3)))
-        basis = find_span(K).basis()
-
-        np.testing.assert_allclose(basis.T @ K @ basis, np.eye(30), atol=1e-8)
-
-    def test_whitening_equals_sums_over_the_basis(self):
-        """Seen red with the second division on the same side."""
-        centers = RNG.normal(size=(12, 2))
-        H = rbf_kernel(RNG.normal(size=(60, 2)), centers)
-        span = find_span(rbf_kernel(centers))
-
-        got = span.whiten(sum_rows(H, Y, WEIGHTS))
-
-        expected = sum_rows(H @ span.basis(), Y, WEIGHTS)
-        for name, values in vars(expected).items():
-            np.testing.assert_allclose(getattr(got, name), values, rtol=1e-6, atol=1e-6)
-        np.testing.assert_array_equal(
-            span.project(H.T @ Y), span.whiten(sum_rows(H, Y, None)).cross
-        )
-
-    def test_whitening_leaves_its_input(self):
-        """Seen red with sums overwritten."""
-        H = rbf_kernel(RNG.normal(size=(60, 2)), np.eye(2))
-        sums = sum_rows(H, Y[:, :1], None)
-        beta = RNG.normal(size=(2, 1))
-        before = sums.gram.copy(), sums.cross.copy(), beta.copy()
-
-        span = find_span(rbf_kernel(np.eye(2)))
-        span.whiten(sums)
-        span.coef(beta)
-
-        for got, expected in zip((sums.gram, sums.cross, beta), before, strict=True):
-            np.testing.assert_array_equal(got, expected)
-
-    def test_repeated_centers_are_left_out(self):
-        rows = RNG.normal(size=(5, 2))
-        span = find_span(rbf_kernel(np.tile(rows, (3, 1))))
-
-        coef = span.coef(np.ones((5, 1)))
-
-        assert span.rank == 5
-        assert span.is_definite
-        assert np.count_nonzero(coef) == 5
-
-    def test_rank_of_a_linear_kernel(self):
-        """Seen red with LAPACK's own least pivot, the rounding of float64."""
-        rows = RNG.normal(size=(20, 3))
-
-        assert find_span(rows @ rows.T).rank == 3
-        assert find_span((rows @ rows.T).astype(np.float32), np.float32).rank == 3
-
-    @pytest.mark.parametrize("K", [np.zeros((3, 3)), np.zeros((0, 0))])
-    def test_nothing(self, K):
-        span = find_span(K)
-
-        assert span.rank == 0
-        assert span.is_definite
-        assert span.coef(np.zeros((0, 2))).tolist() == np.zeros((len(K), 2)).tolist()
-
-    @pytest.mark.parametrize("K", [[[1, 2], [2, 1]], [[-1]], [[0, 1], [1, 0]], HIDDEN])
-    def test_indefinite_matrices_are_told(self, K):
-        """Seen red with the diagonal of what remains alone."""
-        span = find_span(np.array(K))
-
-        assert not span.is_definite
-
-    def test_all_rows_keep_directions_that_few_tell_apart(self):
-        K = rbf_kernel(np.linspace(0.0, 1.0, 40)[:, None], gamma=0.5)
-
-        assert find_span(K, is_all=True).rank > find_span(K).rank
-
-    @pytest.mark.parametrize("size", [1e3, 1e6, 1e9])
-    def test_a_large_row_does_not_hide_the_others(self, size):
-        """Seen red with pivots compared with the largest k(x, x)."""
-        rows = RNG.normal(size=(20, 3))
-        rows[7] *= size
-        K = rows @ rows.T
-
-        span = find_span(K)
-
-        assert span.rank == 3
-        assert span.is_definite
-        rebuilt = span.values @ span.values.T
-        np.testing.assert_allclose(rebuilt / K, 1.0, rtol=1e-6)
-
-    @pytest.mark.parametrize("large", [0, 1, 2])
-    def test_largest_rows_come_first(self, large):
-        """Seen red with the order of the scaled matrix."""
-        rows = np.random.default_rng(0).normal(size=(3, 3))
-        rows[large] *= 1e6
-
-        assert find_span(rows @ rows.T).order[0] == large
-
-    def test_lack_of_digits_is_foreseen(self):
-        """Seen red with the largest sum over the largest pivot."""
-        centers = np.array([[0.0], [1e-4], [2.0]])
-        H = rbf_kernel(RNG.normal(size=(60, 1)), centers)
-        span = find_span(rbf_kernel(centers))
-        sums = sum_rows(H, Y, None)
-
-        exact = sum_rows(H @ span.basis(), Y, None).gram
-        error = np.abs(span.whiten(sums).gram - exact).max()
-        assert span.lacks_digits(sums, 10.0 * error)
-        assert not span.lacks_digits(sums, 1e6 * error)
-        assert not span.is_far_from_dependent
-        assert find_span(rbf_kernel(centers[::2])).is_far_from_dependent
 
 
 class TestDirect:

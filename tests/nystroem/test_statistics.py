@@ -61,13 +61,19 @@ def test_sums_equal_their_definition(weights):
 
 
 @each_weighting
-def test_sums_over_a_basis(weights):
-    """Seen red with the basis transposed."""
-    basis = RNG.normal(size=(17, 5))
+@pytest.mark.parametrize("n_functions", [0, 1, 5, 17])
+def test_sums_over_a_basis(weights, n_functions, monkeypatch):
+    """Kernel values to the first centres, then functions of the basis.
+
+    Seen red with panels from the first on, whose values are changed by then.
+    """
+    monkeypatch.setattr(statistics, "_PANEL", 3)
+    basis = np.triu(RNG.normal(size=(17, 17)))[:, 17 - n_functions :]
 
     got = accumulate(KERNEL, X, Y, weights, CENTERS, basis=basis)
 
-    assert_close(got, definition(H @ basis, Y, weights), rtol=1e-11)
+    values = np.column_stack([H[:, : 17 - n_functions], H @ basis])
+    assert_close(got, definition(values, Y, weights), rtol=1e-11)
 
 
 @each_weighting
