@@ -41,6 +41,9 @@ if _TYPE_CHECKING:  # what editors and type checkers see
     from kernelkit.plotting import DesignDisplay as DesignDisplay
     from kernelkit.plotting import ECDFDisplay as ECDFDisplay
     from kernelkit.plotting import LeverageDisplay as LeverageDisplay
+    from kernelkit.plotting import PrecisionDisplay as PrecisionDisplay
+    from kernelkit.rbf_network import GaussianRBFClassifier as GaussianRBFClassifier
+    from kernelkit.rbf_network import GaussianRBFRegressor as GaussianRBFRegressor
 
 _HOME = {
     "MultivariateECDF": "kernelkit.density",
@@ -72,8 +75,11 @@ _HOME = {
     "DesignDisplay": "kernelkit.plotting",
     "ECDFDisplay": "kernelkit.plotting",
     "LeverageDisplay": "kernelkit.plotting",
+    "PrecisionDisplay": "kernelkit.plotting",
+    "GaussianRBFClassifier": "kernelkit.rbf_network",
+    "GaussianRBFRegressor": "kernelkit.rbf_network",
 }
-_SUBPACKAGES = ("datasets", "density", "design", "nystroem", "plotting")
+_SUBPACKAGES = ("datasets", "density", "design", "nystroem", "plotting", "rbf_network")
 
 __all__ = ["__version__", *_HOME, *_SUBPACKAGES]
 

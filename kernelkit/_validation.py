@@ -44,11 +44,13 @@ NON_NEGATIVE = [Interval(Real, 0, None, closed="left")]
 SHARE = [Interval(Real, 0, 1, closed="both")]
 SHARE_BELOW_1 = [Interval(Real, 0, 1, closed="left")]
 FRACTION = [Interval(Real, 0, 1, closed="neither")]
+PART = [Interval(Real, 0, 1, closed="right")]
 NUMBER = [Interval(Real, None, None, closed="neither")]
 WHOLE = [Interval(Integral, 1, None, closed="left")]
 WHOLE_OR_0 = [Interval(Integral, 0, None, closed="left")]
 BOOLEAN = ["boolean"]
 PREDICTOR = [HasMethods("predict"), None]
+CLASS_WEIGHT = [dict, StrOptions({"balanced"}), None]
 RANDOM_STATE = ["random_state", np.random.Generator]
 KERNEL = [StrOptions({*PAIRWISE_KERNEL_FUNCTIONS, "precomputed"}), callable]
 KERNEL_PARAMETERS = {
@@ -69,7 +71,6 @@ NETWORK = {
     "normalize": [StrOptions({"d"}), None],
     "train_from": [Interval(Integral, 0, None, closed="left")],
 }
-CLASS_WEIGHT = [dict, StrOptions({"balanced"}), None]
 FLOAT_DTYPE = [Options(type, {np.float32, np.float64}), StrOptions(_FLOATS), None]
 
 _SPARSE_KERNELS = ("linear", "poly", "polynomial", "rbf", "sigmoid", "cosine")
@@ -223,6 +224,21 @@ def fraction(name: str, value: Any) -> float:
             f"The {name!r} argument must be a number in (0, 1). Got {value!r} instead."
         )
     return float(value)
+
+
+def part_or_count(name: str, value: Any) -> int | float | None:
+    """Check a whole number >= 1, a share in (0, 1] that is no int, or None."""
+    if value is None:
+        return None
+    if isinstance(value, Integral) and int(value) >= 1:
+        return int(value)
+    is_share = isinstance(value, Real) and not isinstance(value, Integral)
+    if is_share and 0.0 < float(value) <= 1.0:
+        return float(value)
+    raise ValueError(
+        f"The {name!r} parameter must be a whole number >= 1, a share in (0, 1] or "
+        f"None. Got {value!r} instead."
+    )
 
 
 def positive(name: str, value: Any) -> float:
@@ -387,6 +403,58 @@ def same_length(X: Any, y: Any) -> None:
     check_consistent_length(X, y)
 
 
+def class_weights(
+    estimator: BaseEstimator, sample_weight: Any, classes: Array, codes: Array
+) -> Array | None:
+    """Check row weights, times those of the classes that a parameter gives.
+
+    "balanced" gives classes of which some row weighs anything the same total. All of
+    the products may be zero; None if there are no weights.
+    """
+    row_weights = weights(sample_weight, codes)
+    given = estimator.class_weight
+    if given is None:
+        return row_weights
+    if row_weights is None:
+        row_weights = np.ones(len(codes))
+    if isinstance(given, str):
+        totals = np.bincount(codes, row_weights, minlength=len(classes))
+        used = totals > 0.0
+        factors = totals.sum() / (used.sum() * np.where(used, totals, 1.0))
+    else:
+        wrong = [factor for factor in given.values() if not _is_factor(factor)]
+        if wrong:
+            raise ValueError(
+                "class_weight must give classes finite factors of 0 or more. Got "
+                f"{wrong[0]!r}."
+            )
+        factors = compute_class_weight(given, classes=classes, y=classes)
+    with np.errstate(over="ignore"):
+        return _with_powers(row_weights * factors[codes])
+
+
+def _is_factor(value: Any) -> bool:
+    return isinstance(value, Real) and 0.0 <= float(value) < np.inf
+
+
+def two_classes(
+    estimator: BaseEstimator, weights: Array | None, classes: Array, codes: Array
+) -> Array:
+    """Return the codes that rows with weight have: two or more, in their order."""
+    used = np.unique(codes if weights is None else codes[weights > 0.0])
+    if not len(used):
+        raise ValueError(
+            "class_weight leaves no row any weight: give two classes or more a "
+            "factor above 0."
+        )
+    if len(used) == 1:
+        raise ValueError(
+            f"{type(estimator).__name__} needs rows of 2 classes or more, and all rows "
+            f"with weight are of one class, {classes[used].tolist()[0]!r}."
+        )
+    return used
+
+
 def takes_new_rows(kernel: Any) -> None:
     """Raise ValueError if a kernel cannot compare rows to come with earlier ones."""
     if isinstance(kernel, str) and kernel == "precomputed":
@@ -465,6 +533,27 @@ def kernel_rows(
     return X.copy() if reset else X
 
 
+def parameter_rows(estimator: BaseEstimator, parameter: str) -> Array:
+    """Check a parameter that is a rule or, as it is here, rows like those of `X`."""
+    rows = fit_data(type(estimator)(), getattr(estimator, parameter))
+    if rows.shape[1] != estimator.n_features_in_:
+        raise InvalidParameterError(
+            f"The {parameter!r} parameter of {type(estimator).__name__} must be a rule "
+            f"or rows of {estimator.n_features_in_} features, like X. Got an array of "
+            f"shape {rows.shape} instead."
+        )
+    return rows
+
+
+def several_rows(estimator: BaseEstimator, X: Array) -> None:
+    """Raise ValueError if there is one row only."""
+    if len(X) < 2:
+        raise ValueError(
+            f"Found n_samples=1 while a minimum of 2 is required by "
+            f"{type(estimator).__name__}, which learns from differences between rows."
+        )
+
+
 def query_data(estimator: BaseEstimator, X: Any) -> Array:
     """Check query rows of a fitted estimator whose numbers count."""
     return _numbers(estimator, X, reset=False)
@@ -475,12 +564,13 @@ def is_fitted(estimator: BaseEstimator) -> None:
     check_is_fitted(estimator)
 
 
-def is_drawn_by(display: type, estimator: BaseEstimator, kind: type) -> None:
-    """Raise TypeError unless a fitted estimator is of the kind that a display draws."""
+def is_drawn_by(display: type, estimator: BaseEstimator, *kinds: type) -> None:
+    """Raise TypeError unless a fitted estimator is of a kind that a display draws."""
     is_fitted(estimator)
-    if not isinstance(estimator, kind):
+    if not isinstance(estimator, kinds):
+        names = " or a ".join(kind.__name__ for kind in kinds)
         raise TypeError(
-            f"{display.__name__} draws a {kind.__name__}. Got a "
+            f"{display.__name__} draws a {names}. Got a "
             f"{type(estimator).__name__} instead: of a pipeline pass pipeline[-1], of "
             "a search search.best_estimator_."
         )
@@ -501,7 +591,11 @@ def weights(sample_weight: Any, X: Any) -> Array | None:
         Also if one exceeds 1e60, as their powers would overflow.
     """
     weights = _weights(sample_weight, X)
-    if weights is not None and weights.max() > _HEAVIEST:
+    return None if weights is None else _with_powers(weights)
+
+
+def _with_powers(weights: Array) -> Array:
+    if weights.max() > _HEAVIEST:
         raise ValueError(
             f"sample_weight goes up to {weights.max():.3g}, whose powers overflow: "
             "rescale the weights, and the penalty or ridge with them."
@@ -530,36 +624,6 @@ def _weights(sample_weight: Any, X: Any) -> Array | None:
             "The sum of sample_weight overflows: divide the weights by their maximum."
         )
     return weights
-
-
-def class_weights(
-    class_weight: Any, classes: Array, codes: Array, weights: Array
-) -> Array:
-    """Check the factors of the weights of classes; "balanced" makes totals equal.
-
-    Parameters
-    ----------
-    class_weight : dict, "balanced" or None
-    classes : ndarray of shape (n_classes,)
-        All of them with rows of positive weight.
-    codes, weights : ndarray of shape (n_samples,)
-        Of the rows.
-
-    Returns
-    -------
-    factors : ndarray of shape (n_classes,)
-        1 for those that a dict does not name.
-    """
-    if isinstance(class_weight, str):
-        totals = np.bincount(codes, weights)
-        return totals.sum() / (len(classes) * totals)
-    for factor in () if class_weight is None else class_weight.values():
-        if not (isinstance(factor, Real) and 0.0 <= float(factor) < np.inf):
-            raise ValueError(
-                "class_weight must give classes finite factors of 0 or more. Got "
-                f"{factor!r}."
-            )
-    return compute_class_weight(class_weight, classes=classes, y=classes)
 
 
 def length_scales(value: Any, n_features: int) -> Array:

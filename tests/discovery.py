@@ -82,6 +82,8 @@ def few_rows(Estimator, X):
         return X[:200]
     if "kernel_params" in new(Estimator).get_params():
         return X[:6_000]
+    if "n_centers" in new(Estimator).get_params():
+        return X[:2_000]
     return X[:4_000] if sums_kernels(Estimator) else X
 
 
@@ -90,6 +92,8 @@ def quick(Estimator, **params):
     names = new(Estimator).get_params()
     if "bandwidth" in names:
         params = {"bandwidth": 0.5, **params}
+    if "n_centers" in names:
+        params = {"n_centers": 5, "tol": 0.01, **params}
     if "index_set" in names:  # of many features
         params = {"degree": 1, **params}
     return new(Estimator, **params)

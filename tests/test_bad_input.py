@@ -42,7 +42,12 @@ NEEDS_SCIPY = pytest.mark.skipif(
     NumpyVersion(scipy.__version__) < "1.14.0",
     reason="scikit-learn dispatches to other libraries from SciPy 1.14 on",
 )
-pytestmark = pytest.mark.filterwarnings("ignore:The features have rank:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The features have rank:UserWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:The objective still fell:sklearn.exceptions.ConvergenceWarning"
+    ),
+]
 each_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
 
 
@@ -220,7 +225,7 @@ def fit_to(Estimator, given):
     X, _ = VALUES[given]
     with warnings.catch_warnings():
         if given in CONSTANT:
-            warnings.filterwarnings("ignore", "X is constant in column", UserWarning)
+            warnings.filterwarnings("ignore", "X is constant in", UserWarning)
         try:
             return new(Estimator).fit(X, labels(X))
         except ValueError as refusal:

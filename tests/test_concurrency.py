@@ -34,7 +34,12 @@ def problem(Estimator):
     return rows, WEIGHTS[:n], QUERIES[:n]
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:The features have rank:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The features have rank:UserWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:The objective still fell:sklearn.exceptions.ConvergenceWarning"
+    ),
+]
 each_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
 
 
@@ -85,12 +90,13 @@ def test_threads_share_a_model(Estimator):
 def test_threads_fit_at_once(Estimator):
     """Seen red with a work array kept by the module."""
     blocks = [few_rows(Estimator, block) for block in np.split(X, 40)]
-    expected = [fit_and_ask(new(Estimator), block, QUERIES[:100]) for block in blocks]
+    expected = [fit_and_ask(quick(Estimator), block, QUERIES[:100]) for block in blocks]
 
     with ThreadPoolExecutor(8) as pool:
         got = list(
             pool.map(
-                lambda block: fit_and_ask(new(Estimator), block, QUERIES[:100]), blocks
+                lambda block: fit_and_ask(quick(Estimator), block, QUERIES[:100]),
+                blocks,
             )
         )
 

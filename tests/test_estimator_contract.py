@@ -42,7 +42,12 @@ Y = labels(X)
 WEIGHTS = RNG.uniform(size=len(X))
 QUERIES = RNG.normal(size=(15, 3)).round(1)
 
-pytestmark = pytest.mark.filterwarnings("ignore:The features have rank:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The features have rank:UserWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:The objective still fell:sklearn.exceptions.ConvergenceWarning"
+    ),
+]
 each_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
 each_weighted = pytest.mark.parametrize("Estimator", [*filter(query_methods, WEIGHTED)])
 

@@ -13,7 +13,7 @@ import joblib
 import numpy as np
 import pytest
 import skops.io
-from discovery import ESTIMATORS, assert_same_bits, fit, new, outputs
+from discovery import ESTIMATORS, assert_same_bits, fit, new, outputs, quick
 from sklearn.base import clone
 
 import kernelkit
@@ -92,7 +92,7 @@ if __name__ == "__main__":
     for Estimator in ESTIMATORS:
         file = DATA / f"{Estimator.__name__}-{kernelkit.__version__}.skops"
         if not file.exists():
-            model = fitted(new(Estimator))
+            model = fitted(quick(Estimator))
             answers = outputs(model, QUERIES)
             skops.io.dump(
                 {"model": model, "queries": QUERIES, "outputs": answers},

@@ -69,10 +69,12 @@ PEERS = {
         "KDEMultivariate": "statsmodels.nonparametric.kernel_density",
     },
     "scikit-learn": {
+        "GaussianProcessRegressor": "sklearn.gaussian_process",
         "KernelDensity": "sklearn.neighbors",
         "KernelRidge": "sklearn.kernel_ridge",
         "LinearRegression": "sklearn.linear_model",
         "Nystroem": "sklearn.kernel_approximation",
+        "RBF": "sklearn.gaussian_process.kernels",
     },
     "KDEpy": {"FFTKDE": "KDEpy"},
     "pandas": {"Series": "pandas"},

@@ -232,14 +232,10 @@ class FiniteWidthClassifier(ClassifierMixin, BaseEstimator):
         """
         classes, codes = check.labels(self, y)
         X, kept, weights = _rows(self, X, codes, sample_weight)
-        present, codes = np.unique(codes[kept], return_inverse=True)
-        if len(present) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs rows of 2 classes or more, and rows with "
-                f"weight are of {classes[present].tolist()} only: one class, or none."
-            )
-        self.classes_ = classes[present]
-        sides = np.arange(len(present)) if len(present) > 2 else np.array([1])
+        used = check.two_classes(self, 1.0 * kept, classes, codes)
+        codes = np.searchsorted(used, codes[kept])
+        self.classes_ = classes[used]
+        sides = np.arange(len(used)) if len(used) > 2 else np.array([1])
         signs = np.where(codes[:, None] == sides, 1.0, -1.0)
         _train(self, X, signs, weights, Loss(self.loss))
         return self

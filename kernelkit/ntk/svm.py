@@ -578,20 +578,14 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         classes, codes = check.labels(self, y)
         X = check.kernel_rows(self, X, reset=True, kernel=None, dtype="float64")
         check.same_length(X, codes)
-        weights = check.weights(sample_weight, X)
+        weights = check.class_weights(self, sample_weight, classes, codes)
+        used = check.two_classes(self, weights, classes, codes)
         if weights is None:
             weights = np.ones(len(X))
-        factors = check.class_weights(self.class_weight, classes, codes, weights)
-        weights = weights * factors[codes]
         kept = weights > 0.0
         X, weights = X[kept], weights[kept]
-        present, codes = np.unique(codes[kept], return_inverse=True)
-        if len(present) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs rows of 2 classes or more, and rows with "
-                f"weight are of {classes[present].tolist()} only: one class, or none."
-            )
-        self.classes_ = classes[present]
+        codes = np.searchsorted(used, codes[kept])
+        self.classes_ = classes[used]
         self.X_fit_ = X
         self._codes = codes
         self._heaviest = np.bincount(codes, weights).argmax()

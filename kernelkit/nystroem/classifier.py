@@ -1,11 +1,9 @@
 """Classification by kernel ridge regression on signs."""
 
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.class_weight import compute_class_weight
 
 from kernelkit import _validation as check
 from kernelkit._validation import Array
@@ -142,7 +140,7 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):
     _parameter_constraints = {
         **NystroemRidge._parameter_constraints,
         "alpha": check.POSITIVE,
-        "class_weight": [dict, *check.one_of("balanced"), None],
+        "class_weight": check.CLASS_WEIGHT,
     }
 
     def __init__(
@@ -207,18 +205,8 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):
         self : NystroemRidgeClassifier
         """
         classes, codes = check.labels(self, y)
-        weights = self._weigh(sample_weight, classes, codes)
-        used = codes if weights is None else codes[weights > 0.0]
-        if not len(used):
-            raise ValueError(
-                "class_weight leaves no row any weight: give two classes or more a "
-                "factor above 0."
-            )
-        if (used == used[0]).all():
-            raise ValueError(
-                f"{type(self).__name__} needs rows of 2 classes or more, and all rows "
-                f"with weight are of one class, {classes[used[0]]!r}."
-            )
+        weights = check.class_weights(self, sample_weight, classes, codes)
+        check.two_classes(self, weights, classes, codes)
         self.classes_ = classes
         learn(self, X, _signs(codes, len(classes)), weights)
         return self
@@ -267,7 +255,7 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):
                 f"first batch, {self.classes_.tolist()}."
             )
         codes = np.searchsorted(self.classes_, labels)[codes]
-        weights = self._weigh(sample_weight, self.classes_, codes)
+        weights = check.class_weights(self, sample_weight, self.classes_, codes)
         if weights is not None and not weights.any():
             return self  # nothing to learn: classes without weight
         signs = _signs(codes, len(self.classes_))
@@ -330,37 +318,11 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):
             )
         return classes
 
-    def _weigh(self, sample_weight: Any, classes: Array, codes: Array) -> Array | None:
-        """Multiply the weights of rows by those of their classes."""
-        weights = check.weights(sample_weight, codes)
-        if self.class_weight is None:
-            return weights
-        if weights is None:
-            weights = np.ones(len(codes))
-        if isinstance(self.class_weight, str):
-            totals = np.bincount(codes, weights, minlength=len(classes))
-            factors = totals.sum() / (len(classes) * np.where(totals > 0, totals, 1.0))
-        else:
-            wrong = [f for f in self.class_weight.values() if not _is_factor(f)]
-            if wrong:
-                raise ValueError(
-                    "class_weight must give classes finite factors of 0 or more. Got "
-                    f"{wrong[0]!r}."
-                )
-            factors = compute_class_weight(
-                self.class_weight, classes=classes, y=classes
-            )
-        return weights * factors[codes]
-
     def __getattr__(self, name: str) -> Any:
         return solved(self, name)
 
     def __sklearn_tags__(self) -> Any:
         return tags(self, super().__sklearn_tags__())
-
-
-def _is_factor(value: Any) -> bool:
-    return isinstance(value, Real) and 0.0 <= float(value) < np.inf
 
 
 def _signs(codes: Array, n_classes: int) -> Array:

@@ -5,6 +5,7 @@ from kernelkit.plotting.density import DensityDisplay
 from kernelkit.plotting.design import DesignDisplay
 from kernelkit.plotting.ecdf import ECDFDisplay
 from kernelkit.plotting.leverage import LeverageDisplay
+from kernelkit.plotting.precision import PrecisionDisplay
 
 __all__ = [
     "AlphaPathDisplay",
@@ -12,4 +13,5 @@ __all__ = [
     "DesignDisplay",
     "ECDFDisplay",
     "LeverageDisplay",
+    "PrecisionDisplay",
 ]

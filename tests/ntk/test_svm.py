@@ -361,8 +361,8 @@ class TestWeights:
             (-np.ones(90), None, "[Nn]egative"),
             (np.zeros(90), None, "[Ss]ample.weight.*zero"),
             (None, {"same": -1.0}, "finite factors of 0 or more"),
-            (None, {"same": 0.0}, r"of \['other'\] only"),
-            (None, {"same": 0.0, "other": 0.0}, r"of \[\] only"),
+            (None, {"same": 0.0}, "one class, 'other'"),
+            (None, {"same": 0.0, "other": 0.0}, "no row any weight"),
         ],
     )
     def test_refusals(self, weights, class_weight, message):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from discovery import labels
 
-from reference import bases, least_squares, smoothing
+from reference import bases, least_squares, rbf_network, smoothing
 from reference.dominance import dominated_weight
 from reference.nystroem import kernel_ridge
 from reference.regression import regress
@@ -182,6 +182,16 @@ TWINS = {
     "ChebyshevBasis": {"transform": _basis},
     "DesignLeastSquares": {"predict": _design_prediction},
     "FourierBasis": {"transform": _basis},
+    "GaussianRBFClassifier": {
+        "decision_function": rbf_network.logit_bounds,
+        "predict": rbf_network.class_bounds,
+        "predict_proba": rbf_network.probability_bounds,
+        "transform": rbf_network.direction_bounds,
+    },
+    "GaussianRBFRegressor": {
+        "predict": rbf_network.bounds,
+        "transform": rbf_network.direction_bounds,
+    },
     "HermiteBasis": {"transform": _basis},
     "InkEstimate": {"transform": _reconstruction_features},
     "MultivariateECDF": {"predict": _cdf, "cdf": _cdf, "survival": _survival},

@@ -20,6 +20,7 @@ TASKS = {
     "design": "kernelkit.cli.bench.design",
     "ecdf": "kernelkit.cli.bench.ecdf",
     "kde": "kernelkit.cli.bench.kde",
+    "rbf": "kernelkit.cli.bench.rbf",
     "ridge": "kernelkit.cli.bench.ridge",
 }
 DIFFERS = 4  # exit status
@@ -34,15 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--n",
         type=_whole_numbers,
         metavar="N,...",
-        help="numbers of rows, standard normal, of ridge clusters (default: flight "
-        "records)",
+        help="numbers of rows, standard normal, of ridge clusters, of rbf Friedman's "
+        "first problem (default: flight records, of rbf data sets)",
     )
     parser.add_argument(
         "--d",
         type=_whole_numbers,
         metavar="D,...",
         help="numbers of features (default: 1,2,3,4; 2 with --grid; 3 of ridge; 2,3 "
-        "of design)",
+        "of design; 10 of rbf with --n)",
     )
     parser.add_argument(
         "--grid",

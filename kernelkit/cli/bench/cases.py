@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,8 @@ class Problem:
         Positions of the values that the judge knows.
     expected : ndarray of shape (n_judged,)
         Those values.
+    data : str or None
+        Name of the rows, where a task has several kinds.
     """
 
     task: str
@@ -126,6 +128,7 @@ class Problem:
     algorithm: str
     judged: Array
     expected: Values
+    data: str | None = field(default=None, kw_only=True)
 
     def judgeable(self, values: Array) -> Values:
         """Turn an answer into values that can be judged: it consists of such."""
@@ -133,6 +136,10 @@ class Problem:
 
     def test_error(self, values: Values) -> float | None:
         """Measure how well the values predict, where they are predictions."""
+        return None
+
+    def importances(self, values: Array) -> list[float] | None:
+        """Return how much each feature matters, where an answer tells."""
         return None
 
 
@@ -163,6 +170,8 @@ class Case:
     error: float
     tolerance: float
     test_error: float | None
+    data: str | None
+    importances: list[float] | None
 
     @property
     def is_right(self) -> bool:
@@ -206,6 +215,8 @@ def run_case(method: Method, problem: Problem, *, repeat: int) -> Case:
         error=MEASURES[method.error](errors, expected),
         tolerance=method.tolerance(problem),
         test_error=problem.test_error(values),
+        data=problem.data,
+        importances=problem.importances(values),
     )
     if case.is_right:
         return case

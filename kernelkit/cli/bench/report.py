@@ -9,6 +9,8 @@ from typing import Any
 from kernelkit.cli import machine, output
 from kernelkit.cli.bench.cases import Case, Method
 
+_RANKED = 5
+
 
 def as_text(
     title: str,
@@ -34,13 +36,15 @@ def as_text(
     """
     ours, *peers = methods
     names = [peer.name for peer in peers]
-    lines = [["n", "d", "algorithm", "seconds", "judged", "error", *names]]
+    lines = [[*_data_title(cases), "n", "d", "algorithm", "seconds", "judged", "error"]]
+    lines[0] += names
     found = {(case.n, case.d, case.name): case for case in cases}
     for case in cases:
         if case.name == ours.name:
             rivals = [found.get((case.n, case.d, name)) for name in names]
             lines.append(
                 [
+                    *_data(case),
                     f"{case.n:,}",
                     f"{case.d}",
                     f"{case.algorithm}",
@@ -82,11 +86,15 @@ def _predictions(cases: Sequence[Case]) -> list[str]:
     rated = [case for case in cases if case.test_error is not None]
     if not rated:
         return []
-    lines = [["n", "d", "method", "test error", "memory, MiB"]]
+    have_importances = any(case.importances is not None for case in rated)
+    lines = [[*_data_title(cases), "n", "d", "method", "test error", "memory, MiB"]]
+    if have_importances:
+        lines[0].append("features by importance")
     for case in rated:
         memory = case.extra_rss_bytes
         lines.append(
             [
+                *_data(case),
                 f"{case.n:,}",
                 f"{case.d}",
                 case.name,
@@ -94,12 +102,34 @@ def _predictions(cases: Sequence[Case]) -> list[str]:
                 "-" if memory is None else f"{memory / 2**20:,.0f}",
             ]
         )
+        if have_importances:
+            lines[-1].append(_ranking(case.importances))
+    notes = ["test error: root mean square over the standard deviation of the target"]
+    if have_importances:
+        notes[0] += "; of classes, the share of wrong ones"
+        notes.append(f"features: the first {_RANKED}, from 1, with their importances")
     return [
         *_aligned(lines),
         "",
-        "test error: root mean square over the standard deviation of the target",
+        *notes,
         "memory: the highest beyond what was in use before",
     ]
+
+
+def _data_title(cases: Sequence[Case]) -> list[str]:
+    return ["data"] if any(case.data is not None for case in cases) else []
+
+
+def _data(case: Case) -> list[str]:
+    return [] if case.data is None else [case.data]
+
+
+def _ranking(importances: list[float] | None) -> str:
+    """List the features that matter most."""
+    if importances is None:
+        return "-"
+    order = sorted(range(len(importances)), key=lambda j: -importances[j])
+    return ", ".join(f"{j + 1} {importances[j]:.2f}" for j in order[:_RANKED])
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:

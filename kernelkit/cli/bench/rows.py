@@ -10,6 +10,8 @@ from kernelkit.datasets import load_flights
 
 def sizes_of(args: Namespace) -> list[tuple[int, int]]:
     """List the sizes (n, d) of the problems; exits on wrong usage."""
+    if args.task == "rbf":
+        return _sizes_of_sets(args)
     if args.task == "ridge":
         default, most = [3], 3  # one of the features is the target
     elif args.task == "design":
@@ -22,8 +24,24 @@ def sizes_of(args: Namespace) -> list[tuple[int, int]]:
     return [(n, d) for d in ds for n in args.n or [5_000, 50_000]]
 
 
+def _sizes_of_sets(args: Namespace) -> list[tuple[int, int]]:
+    """List the sizes of data sets, or of rows to draw."""
+    from kernelkit.cli.bench.rbf import DATA
+
+    if args.n is None:
+        if args.d is not None:
+            args.error("--d of rbf is for rows that are drawn: give --n, too")
+        return list(DATA)
+    ds = args.d or [10]
+    if min(ds) < 5 or min(args.n) < 20:
+        args.error("Friedman's problem has 5 features or more, and takes 20 rows")
+    return [(n, d) for d in ds for n in args.n]
+
+
 def data_name(args: Namespace) -> str:
     """Name the rows of the problems."""
+    if args.task == "rbf":
+        return "data sets" if args.n is None else "Friedman 1"
     if args.n is None:
         return "flight records"
     return "clusters" if args.task == "ridge" else "standard normal"
