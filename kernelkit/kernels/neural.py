@@ -354,15 +354,15 @@ class _Rows:
 
     def __init__(self, X: Any, network: Network, root_width: float) -> None:
         self.n_samples, self.n_features = X.shape
-        largest, norms, self.directions = _directions(X)
-        input_root = largest * (norms * (network.sigma_w / root_width))
+        unit, norms, self.directions = _directions(X)
+        input_root = unit * (norms * (network.sigma_w / root_width))
         root = np.hypot(input_root, network.sigma_b)
         with np.errstate(over="ignore", invalid="ignore"):
             self.features, self.roots = network.layers(root, input_root)
             if not np.isfinite(self.roots**2).all():
                 raise ValueError(
                     "Variances of the network overflow for rows whose norm is up to "
-                    f"{(largest * norms).max():.3g}: rescale X, or lower sigma_w, "
+                    f"{(unit * norms).max():.3g}: rescale X, or lower sigma_w, "
                     "sigma_b or depth."
                 )
 
@@ -589,22 +589,23 @@ class _Model:
 
 
 def _directions(X: Any) -> tuple[Array, Array, Any]:
-    """Split rows into largest numbers, norms in units of them, and directions."""
+    """Split rows into powers of 2, norms in units of them, and directions."""
     is_sparse = sparse.issparse(X)
     X = X.astype(np.float64)
     largest: Any = abs(X).max(axis=1) if X.shape[1] else np.zeros(X.shape[0])
     largest = (largest.toarray() if is_sparse else np.asarray(largest)).ravel()
-    unit = np.where(largest > 0.0, largest, 1.0)
+    exponents = np.frexp(np.where(largest > 0.0, largest, 1.0))[1]
+    unit = np.ldexp(1.0, exponents - 1)  # powers of 2, which round nothing
     if is_sparse:
         counts = np.diff(X.indptr)
         X.data /= np.repeat(unit, counts)
         norms = np.sqrt(np.asarray((X * X).sum(axis=1)).ravel())
         X.data /= np.repeat(np.where(norms > 0.0, norms, 1.0), counts)
-        return largest, norms, X
+        return unit, norms, X
     X /= unit[:, None]
     norms = np.sqrt(np.einsum("ij,ij->i", X, X))
     X /= np.where(norms > 0.0, norms, 1.0)[:, None]
-    return largest, norms, X
+    return unit, norms, X
 
 
 def _versines(
