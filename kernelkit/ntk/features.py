@@ -26,8 +26,9 @@ _Layer = tuple[Array, Array, float, float]
 def last_layer_features(estimator: Any, X: Any) -> Array:
     """Compute the last hidden layer of a fitted network.
 
-    Outputs are linear in it: it is their derivative by the last weights. Features of a linear model are the rows themselves, those of a pipeline are features of its
-    last step, those of a search are of its best estimator.
+    Outputs are linear in it: it is their derivative by the last weights. Features of a
+    linear model are the rows themselves, those of a pipeline are features of its last
+    step, those of a search are of its best estimator.
 
     Parameters
     ----------

@@ -60,8 +60,8 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
     noise : float or {"tail", "gcv", "evidence"}, default="tail"
         Variance s^2 of an observation where features of mean norm 1 have weights of
         variance 1, > 0. "tail" is the mean of the squared singular values beyond the
-        rank, or up to it if there are no others. "gcv" and "evidence" are those of ridge
-        regression of y on all components.
+        rank, or up to it if there are no others. "gcv" and "evidence" choose that of
+        ridge regression of y on all components.
     decomposition : {"auto", "svd", "ica"}, default="auto"
         Whether the k directions are the first singular vectors, or span the k sources
         of largest absolute excess kurtosis among the independent components of twice as
@@ -75,8 +75,8 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         Number of groups of rows, by their variance, that have quantiles of their own:
         the coverage holds in each of them.
     calibration_size : float, default=0.3
-        Share of the rows to hold out, in (0, 1). Of 30 or more, a third serves to choose
-        the rank and theta, the rest for the quantile.
+        Share of the rows to hold out, in (0, 1). Of 30 or more, a third serves to
+        choose the rank and theta, the rest to find the quantile.
     cv : {"prefit"} or None, default=None
         Whether the estimator is fitted already, to rows other than those of `fit`.
     random_state : int, Generator, RandomState or None, default=None
@@ -177,7 +177,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.uniform(-2.0, 2.0, size=(600, 2))
     >>> y = np.sin(2.0 * X[:, 0]) + X[:, 1] + 0.1 * rng.normal(size=600)
-    >>> network = MLPRegressor((32, 32), solver="lbfgs", max_iter=300)
+    >>> network = MLPRegressor(hidden_layer_sizes=(32, 32), max_iter=500)
     >>> model = EmpiricalKernelUQ(network, random_state=0).fit(X, y)
     >>> near, far = model.variance([[0.5, 0.5], [6.0, 6.0]])
     >>> bool(far > 10.0 * near)
@@ -520,9 +520,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
             return int(np.flatnonzero(collapse[:n_ranks] >= _COLLAPSED)[-1])
         rank = int(self.rank)
         if rank > last:
-            warn(
-                f"rank={rank} exceeds the rank of the features, {last}, and becomes it."
-            )
+            warn(f"rank={rank} exceeds the rank of the features: it becomes {last}.")
         return min(rank, last)
 
     def _likeliest_rank(
@@ -571,7 +569,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         tuning: Array,
         held: Array,
     ) -> None:
-        """Choose theta by some rows, and quantiles by others, so that they are exact."""
+        """Choose theta by some rows and quantiles by others, which keeps them exact."""
         assert residuals is not None
         errors = np.abs(residuals)
         some = tuning if tuning.size else seen
