@@ -412,7 +412,7 @@ class TestEdges:
 
     @pytest.mark.parametrize("y", [["no"], ["no"] * 3])
     def test_one_class(self, y):
-        with pytest.raises(ValueError, match=r"2 classes or more.* of \['no'\] only"):
+        with pytest.raises(ValueError, match="2 classes or more.* one class"):
             model().fit(X[: len(y)], y)
 
     @each_loss
