@@ -325,7 +325,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         ValueError
             Also if there were too few held-out rows for the coverage.
         """
-        given, X = X, check.query_data(self, X)
+        given, X = X, self._query_rows(X)
         y = self._ask(given, X)
         if not return_std:
             return y
@@ -353,7 +353,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
             Also if nothing was calibrated, or there were too few held-out rows for the
             coverage.
         """
-        given, X = X, check.query_data(self, X)
+        given, X = X, self._query_rows(X)
         if self.calibration is None:
             raise ValueError(
                 "Intervals need held-out rows: fit with calibration='conformal'."
@@ -375,7 +375,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         v : ndarray of shape (n_samples,)
             Positive, save where the features are the mean of the seen rows'.
         """
-        return self._variance(X, check.query_data(self, X))
+        return self._variance(X, self._query_rows(X))
 
     def collapse_curve(self, X: Any) -> Array:
         """Compute which share of the prior variance is left at each rank, by SVD.
@@ -391,7 +391,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
             At ranks 0, 1, 2, ..., with the noise that the rule "tail" has there; any
             other noise is the same at all ranks. Near 0 the variance has collapsed.
         """
-        given, X = X, check.query_data(self, X)
+        given, X = X, self._query_rows(X)
         rows = self.spectrum_.transform(self._features(given, X))
         return self.spectrum_.collapse(rows, self._noises_)
 
@@ -440,6 +440,10 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
                 raise ValueError("cv='prefit' needs an estimator that is fitted.")
             check.features(X, len(X))
         return X, y
+
+    def _query_rows(self, X: Any) -> Array:
+        check.is_fitted(self)
+        return check.query_data(self, X)
 
     def _split(self, n: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         """Divide rows into seen ones, ones that tune, and ones for the quantile."""
