@@ -180,6 +180,8 @@ def equivalence_report(
     True
     """
     widths = np.array([check.count("widths", width) for width in widths])
+    if not widths.size:
+        raise ValueError("The 'widths' argument must hold a width. Got none.")
     n_seeds = check.count("n_seeds", n_seeds)
     check.choice("loss", loss, _LOSSES)
     shared: dict[str, Any] = {

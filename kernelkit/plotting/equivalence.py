@@ -11,19 +11,19 @@ from kernelkit.plotting._axes import axes_or_new, some
 
 Array = npt.NDArray[Any]
 
-_SIZE = 9.0, 8.0  # inches
+_SIZE = 10.0, 8.0  # inches
 _DEVIATIONS = (  # in the report, in the legend
-    ("max", "largest over rows"),
-    ("rms", "root mean square"),
-    ("limit_rms", "root mean square from the limit"),
+    ("max", "largest row"),
+    ("rms", "rms"),
+    ("limit_rms", "rms from its limit"),
 )
 _KERNELS = (
-    ("kernel_distance", "kernel at the start and its limit"),
-    ("kernel_drift", "kernel at the end and at the start"),
+    ("kernel_distance", "at the start from the limit"),
+    ("kernel_drift", "at the end from the start"),
 )
 _AGREEMENTS = (
-    ("label_agreement", "machine after as many steps"),
-    ("optimum_agreement", "its optimum, NTKSVC"),
+    ("label_agreement", "as the machine after these steps"),
+    ("optimum_agreement", "as its optimum, NTKSVC"),
 )
 
 
@@ -114,7 +114,7 @@ class EquivalenceDisplay:
         self._plot_deviations(deviations, **kwargs)
         self._plot_widths(kernels, _KERNELS, **kwargs)
         kernels.set(
-            yscale="log", ylabel="distance, as a share of the norm", title="Kernels"
+            yscale="log", ylabel="share of the norm", title="Tangent kernels"
         )
         if np.isnan(self.report.label_agreement).all():
             agreements.set_axis_off()
@@ -123,8 +123,8 @@ class EquivalenceDisplay:
         low, high = agreements.get_ylim()
         agreements.set(
             ylim=(max(low, 0.0), min(high, 1.005)),
-            ylabel="share of rows in the same class",
-            title="Labels",
+            ylabel="share of the rows",
+            title="Rows put into the same class",
         )
         return self
 
@@ -144,7 +144,7 @@ class EquivalenceDisplay:
             ylabel="output of a network",
             title="Outputs after the last step",
         )
-        ax.legend()
+        ax.legend(fontsize="small")
 
     def _plot_deviations(self, ax: Any, **kwargs: Any) -> None:
         report = self.report
@@ -175,15 +175,16 @@ class EquivalenceDisplay:
         ax.set(
             yscale="log",
             ylabel="largest deviation along the way",
-            title=f"Outputs, penalty on {report.regularizer!r}",
+            title=f"Outputs and those of the machine, {report.regularizer!r}",
         )
 
     def _plot_widths(
         self, ax: Any, named: Sequence[tuple[str, str]], **kwargs: Any
     ) -> None:
         """Draw means over the networks of a width, and standard deviations."""
-        for name, label in named:
+        for (name, label), style in zip(named, ("-", "--", ":"), strict=False):
             options = {"marker": "o", "markersize": 4, "capsize": 2, "label": label}
+            options["linestyle"] = style  # equal lines are both seen
             self.lines_[name] = ax.errorbar(
                 self.report.widths,
                 self.report[name],
@@ -192,5 +193,5 @@ class EquivalenceDisplay:
             )
         ax.set(xscale="log", xlabel="width")
         ax.set_xticks(self.report.widths, map(str, self.report.widths))
-        ax.minorticks_off()
-        ax.legend()
+        ax.set_xticks([], minor=True)
+        ax.legend(fontsize="small")
