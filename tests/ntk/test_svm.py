@@ -56,7 +56,10 @@ class TestMachines:
     @each_loss
     @each_scheme
     def test_machine_is_that_of_two_classes(self, loss, multi_class):
-        """One against the rest, or two of the classes. Seen red with swapped signs."""
+        """One against the rest, or two of the classes.
+
+        Seen red with the signs of pairs swapped.
+        """
         params = {"loss": loss, "C": 2.0, **TIGHT}
         many = model(multi_class=multi_class, **params).fit(X, THREE)
 
@@ -110,7 +113,7 @@ class TestMachines:
 
     @each_loss
     def test_no_other_function_of_the_span_is_better(self, loss):
-        """Seen red with the first of C and weights left out."""
+        """Seen red with weights left out."""
         weights = RNG.uniform(0.1, 3.0, 90)
         fitted = model(loss=loss, C=0.7, **TIGHT).fit(X, TWO, weights)
 
@@ -123,7 +126,7 @@ class TestMachines:
 
     @each_scheme
     def test_same_bits_for_any_number_of_threads(self, multi_class):
-        """Seen red with partial sums of threads in the order they came."""
+        """And for probabilities."""
         params = {"multi_class": multi_class, "probability": True}
         one = model(**params, n_jobs=1).fit(X, THREE)
         two = model(**params, n_jobs=2).fit(X, THREE)
@@ -185,7 +188,6 @@ class TestProbabilities:
         np.testing.assert_allclose(fitted.predict_proba(Q)[:, 1], expected)
 
     def test_only_on_request(self):
-        """Seen red with probabilities for all."""
         assert not hasattr(model().fit(X, TWO), "predict_proba")
         with pytest.raises(AttributeError, match="predict_proba"):
             model().fit(X, TWO).predict_proba(Q)
@@ -241,7 +243,7 @@ class TestGuarantees:
     @each_scheme
     @pytest.mark.parametrize("y", [TWO, THREE])
     def test_certified_rows_keep_their_class(self, multi_class, y):
-        """Random corners of the boxes. Seen red with the machines' signs swapped."""
+        """Random corners of boxes. Seen red with the signs of two classes swapped."""
         fitted = model(depth=1, sigma_b=0.0, multi_class=multi_class).fit(X, y)
         rows = Q[:10]
 
@@ -336,7 +338,7 @@ class TestWeights:
         )
 
     def test_factors_of_classes_are_weights(self):
-        """Seen red with the factor of the other class."""
+        """Seen red with the factors of other classes."""
         factors = {"a": 3.0, "c": 0.5}
         weights = np.array([factors.get(label, 1.0) for label in THREE])
 
@@ -387,7 +389,7 @@ class TestEdges:
         ids=["bool", "signs", "0 and 1", "float", "object", "list"],
     )
     def test_labels_of_any_kind(self, y, loss):
-        """Seen red with signs taken from the labels."""
+        """Codes of the labels are what counts."""
         fitted = model(loss=loss).fit(X, y)
         expected = model(loss=loss).fit(X, TWO)
 
@@ -397,7 +399,7 @@ class TestEdges:
         )
 
     def test_layouts(self):
-        """Read-only, Fortran order, strides. Seen red with views passed on."""
+        """Read-only, Fortran order, strides."""
         expected = model().fit(X, TWO)
         frozen = X.copy()
         frozen.flags.writeable = False
@@ -412,13 +414,13 @@ class TestEdges:
 
     @pytest.mark.parametrize("y", [["no"], ["no"] * 3])
     def test_one_class(self, y):
-        with pytest.raises(ValueError, match="2 classes or more.* one class"):
+        with pytest.raises(ValueError, match=r"2 classes or more.* one class"):
             model().fit(X[: len(y)], y)
 
     @each_loss
     @each_scheme
     def test_a_row_for_each_class(self, loss, multi_class):
-        """Seen red with pairs that look at all rows."""
+        """Each row is its own class."""
         fitted = model(loss=loss, multi_class=multi_class, C=100.0)
 
         fitted.fit(X[:3], ["a", "b", "c"])
@@ -440,7 +442,7 @@ class TestEdges:
 
     @each_loss
     def test_some_zeros(self, loss):
-        """Seen red with a division by their curvature."""
+        """Their coefficients end at a bound."""
         rows = np.where(np.arange(90)[:, None] % 4, X, 0.0)
 
         fitted = model(loss=loss, sigma_b=0.0).fit(rows, TWO)
@@ -451,7 +453,7 @@ class TestEdges:
 
     @each_loss
     def test_contradictions(self, loss):
-        """Each row with both labels. Seen red with a warning."""
+        """Each row with both labels."""
         fitted = model(loss=loss, **TIGHT)
 
         fitted.fit(np.vstack([X, X]), np.repeat(["a", "b"], 90))
@@ -461,7 +463,7 @@ class TestEdges:
     @each_loss
     @pytest.mark.parametrize("size", [1e-150, 1e-20, 1e20, 1e150])
     def test_size_of_features(self, loss, size):
-        """With C for the size, nothing changes. Seen red with C as it is."""
+        """With C for the size, nothing changes."""
         params = {"loss": loss, "sigma_b": 0.0, "C": 4.0}
         expected = model(**params).fit(X, TWO).predict(Q)
 
@@ -470,7 +472,6 @@ class TestEdges:
         assert (fitted.predict(Q * size) == expected).mean() > 0.95
 
     def test_no_convergence(self):
-        """Seen red without the warning."""
         with pytest.warns(ConvergenceWarning, match="raise max_iter, lower C or resc"):
             model(max_iter=1, C=1e6, **TIGHT).fit(X, TWO)
 

@@ -134,7 +134,7 @@ class TestEdges:
 
     @each_loss
     def test_one_row(self, loss):
-        """The nearest function that is near enough. Seen red with a step too many."""
+        """The least function that is near enough."""
         fitted = model(loss=loss, C=1e6).fit([[1.0, 2.0]], [3.0])
 
         error = 0.1 if loss == "epsilon_insensitive" else 0.0
@@ -150,13 +150,13 @@ class TestEdges:
 
     @each_loss
     def test_contradictions(self, loss):
-        """The middle of the targets. Seen red with a warning."""
+        """Between the targets."""
         fitted = model(loss=loss, C=100.0).fit([[1.0], [1.0]], [1.0, 2.0])
 
         np.testing.assert_allclose(fitted.predict([[1.0]]), 1.5, atol=0.41)
 
     def test_layouts(self):
-        """Read-only, Fortran order. Seen red with views passed on."""
+        """Read-only, Fortran order."""
         expected = model().fit(X, Y).dual_coef_
         rows, y = np.asfortranarray(X), Y.copy()
         rows.flags.writeable = y.flags.writeable = False
