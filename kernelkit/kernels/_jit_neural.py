@@ -47,27 +47,31 @@ ARCSINE = _arcsine_coefficients()
 
 @jit(fastmath=SAFE)
 def _angles(v, constants, angle):
-    """Compute ``arccos(1 - v)`` for 0 <= v <= 2, without a branch."""
+    """Compute ``arccos(1 - v)`` for 0 <= v <= 2, without a branch.
+
+    A negative v stands for 2 + v, without its rounding.
+    """
     c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10 = constants[:11]
     c11, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21 = constants[11:]
     for j in range(v.size):
-        z = 0.5 * (v[j] if v[j] <= 1.0 else 2.0 - v[j])
+        near = abs(v[j])
+        z = 0.5 * (near if near <= 1.0 else 2.0 - near)
         q = (((c21 * z + c20) * z + c19) * z + c18) * z + c17
         q = (((q * z + c16) * z + c15) * z + c14) * z + c13
         q = (((q * z + c12) * z + c11) * z + c10) * z + c9
         q = (((q * z + c8) * z + c7) * z + c6) * z + c5
         q = ((((q * z + c4) * z + c3) * z + c2) * z + c1) * z + c0
         acute = 2.0 * math.sqrt(z) * (1.0 + z * q)
-        angle[j] = acute if v[j] <= 1.0 else math.pi - acute
+        angle[j] = acute if 0.0 <= v[j] <= 1.0 else math.pi - acute
 
 
 @jit()
-def versines(products, rows, columns, first, is_symmetric, is_even):
+def versines(products, rows, columns, first, is_symmetric):
     """Replace products g of directions by ``1 - g``, exact where it is small.
 
     There it is half the squared difference of the directions; of row i and column
-    ``first + i`` it is 0 if `is_symmetric`. If `is_even`, a direction and its opposite
-    are one: pairs with g < 0 get ``-(1 + g)``, never 0, instead.
+    ``first + i`` it is 0 if `is_symmetric`. Pairs with g < 0 get ``-(1 + g)``, never 0,
+    instead: nearly opposite directions count, too.
 
     products : (n, m); rows : (n, d), columns : (m, d), or (n, 0) to keep what
     rounding leaves.
@@ -78,7 +82,7 @@ def versines(products, rows, columns, first, is_symmetric, is_even):
         for j in range(m):
             row[j] = min(max(1.0 - row[j], 0.0), 2.0)
         for j in range(m):
-            is_opposite = is_even and row[j] > 1.0
+            is_opposite = row[j] > 1.0
             versine = 2.0 - row[j] if is_opposite else row[j]
             if versine < NEAR and rows.shape[1]:
                 sign = -1.0 if is_opposite else 1.0
@@ -128,12 +132,14 @@ def _angle_layer(gain, is_step, own, others, start, angle, keep, v, t):
     a, b = own[0], own[1]
     for j in range(v.size):
         a_j, b_j = others[0, start + j], others[1, start + j]
-        sine = math.sqrt(v[j] * (2.0 - v[j]))
+        near = abs(v[j])
+        sine = math.sqrt(near * (2.0 - near))
+        versine = v[j] if v[j] >= 0.0 else 2.0 - near
         x = angle[j]
         x2 = x * x
         series = x * x2 * ((((x2 / 45360 - 1 / 840) * x2) + 1 / 30) * x2 - 1 / 3)
-        direct = x * (1.0 - v[j]) - sine
-        lost = v[j] + gain / math.pi * (series if x < 0.05 else direct)
+        direct = x * (1.0 - versine) - sine
+        lost = versine + gain / math.pi * (series if x < 0.05 else direct)
         lost = x / math.pi if is_step else (lost if lost > 0.0 else 0.0)
         slope = 0.0 if is_step else 1.0 - gain * x / math.pi
         ratio = a * a_j
@@ -233,6 +239,7 @@ def fill(
     n, m = versines.shape
     depth = row_features.shape[0] - 1
     room = np.empty((4, TILE))
+    keeps_sign = depth > 0 and kind in (ANGLE, STEP)
     own = np.empty(row_features.shape[1])
     for i in range(n):
         for start in range(0, m, TILE):
@@ -250,9 +257,15 @@ def fill(
                 before = a * others[0, start + j] * abs(u)
                 before += 0.5 * (step_a * step_a + step_b * step_b)
                 before = before if before < 2.0 else 2.0
-                before = 2.0 - before if is_even and before > 1.0 else before
-                v[j] = before
-                t[j] = keep * (1.0 - before)
+                far = 2.0 - before
+                # of the row or, if u < 0, of its opposite
+                opposite = -max(before, 1e-300) if keeps_sign else far
+                opposite = far if before > 1.0 else opposite
+                folded = before if before <= 1.0 else far
+                state = before if u >= 0.0 else opposite
+                v[j] = folded if is_even else state
+                cosine = 1.0 - v[j] if v[j] >= 0.0 else -1.0 - v[j]
+                t[j] = keep * cosine
             for layer in range(1, depth + 1):
                 own[:] = row_features[layer, :, first + i]
                 others = column_features[layer]

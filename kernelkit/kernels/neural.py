@@ -469,7 +469,6 @@ class _Model:
             columns.directions[:end],
             tile.start,
             is_symmetric,
-            network.is_even,
         )
         loops.fill(
             network.kind,
@@ -505,7 +504,7 @@ class _Model:
 
     def _log_tangents(self, rows: _Rows) -> Array:
         network = self.network
-        versines = _versines(rows.directions, rows.directions, 0, True, network.is_even)
+        versines = _versines(rows.directions, rows.directions, 0, True)
         own = rows.features
         v, bias_sign, sign = tangents.first_versines(
             versines, own[0], own[0], network.is_even
@@ -537,9 +536,7 @@ class _Model:
         """Differentiate by the inner product and by the norm of x."""
         network = self.network
         row, columns = self.rows(x), self.rows(Y)
-        versines = _versines(
-            row.directions, columns.directions, 0, False, network.is_even
-        )
+        versines = _versines(row.directions, columns.directions, 0, False)
         own, others = row.features, columns.features
         v, bias_sign, sign = tangents.first_versines(
             versines, own[0], others[0], network.is_even
@@ -608,17 +605,15 @@ def _directions(X: Any) -> tuple[Array, Array, Any]:
     return unit, norms, X
 
 
-def _versines(
-    rows: Any, columns: Any, first: int, is_symmetric: bool, is_even: bool
-) -> Array:
+def _versines(rows: Any, columns: Any, first: int, is_symmetric: bool) -> Array:
     if not (sparse.issparse(rows) or sparse.issparse(columns)):
         products = rows @ columns.T
-        loops.versines(products, rows, columns, first, is_symmetric, is_even)
+        loops.versines(products, rows, columns, first, is_symmetric)
         return products
     rows, columns = sparse.csr_array(rows), sparse.csr_array(columns)
     products = np.ascontiguousarray((rows @ columns.T).toarray())
     none = np.empty((products.shape[0], 0)), np.empty((products.shape[1], 0))
-    loops.versines(products, *none, first, is_symmetric, is_even)
+    loops.versines(products, *none, first, is_symmetric)
     parts = [(part.indptr, part.indices, part.data) for part in (rows, columns)]
     loops.refine_sparse(products, *parts)
     return products

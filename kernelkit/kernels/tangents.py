@@ -83,7 +83,7 @@ def first_versines(
     after = a_i * others[0] * np.abs(versines)
     after += 0.5 * ((a_i - others[0]) ** 2 + (b_i - bias_sign * others[1]) ** 2)
     after = np.minimum(after, 2.0)
-    is_folded = is_even & (after > 1.0)
+    is_folded = after > 1.0 if is_even else versines < 0.0
     sign = np.where(is_folded, -1.0, 1.0)
     return np.where(is_folded, 2.0 - after, after), bias_sign, sign
 

@@ -295,6 +295,19 @@ class TestDefinition:
             for value, exact in zip(got, expected, strict=True):
                 assert abs(float((value[0, 0] - exact) / exact)) < 3e-15
 
+    @pytest.mark.parametrize("sigma_b", [0.0, 1e-9, 0.3])
+    def test_digits_of_nearly_opposite_rows(self, sigma_b):
+        """Seen red with the versine of such pairs near 2 (1e-8)."""
+        for angle in (0.0, 1e-12, 1e-9, 1e-6, 1e-3):
+            y = -3.0 * (X[0] + angle * X[1])
+            options = {"depth": 2, "sigma_w": 1.4, "sigma_b": sigma_b}
+
+            got = ntk_gram(X[:1], y[None], get="both", **options)
+
+            expected = reference.exact_relu(X[0], y, **options)
+            for value, exact in zip(got, expected, strict=True):
+                assert abs(float((value[0, 0] - exact) / exact)) < 3e-15
+
     def test_digits_of_opposite_rows_to_absolute_value(self):
         """Seen red without refining pairs that are nearly opposite."""
         kernel = NeuralTangent(3, activation="leaky_relu", slopes=(-1, 1))
