@@ -1,6 +1,6 @@
 """What the layers of fitted networks say about rows: features and tangents."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,11 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.ntk.network import Network
 
-_ACTIVATIONS = {  # of scikit-learn's networks: function, derivative by its value
-    "identity": (lambda z: z, lambda h: np.ones_like(h)),
+_Function = Callable[[Array], Array]
+
+_ACTIVATIONS: dict[str, tuple[_Function, _Function]] = {
+    # Of scikit-learn's networks: the function, and its derivative by its value.
+    "identity": (lambda z: z, np.ones_like),
     "logistic": (expit, lambda h: h * (1.0 - h)),
     "tanh": (np.tanh, lambda h: 1.0 - h * h),
     "relu": (lambda z: np.maximum(z, 0.0), lambda h: (h > 0.0).astype(h.dtype)),
