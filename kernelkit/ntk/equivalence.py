@@ -29,6 +29,7 @@ from kernelkit.ntk.training import (
 
 _N_RECORDS = 60
 _CLASSIFIER_LOSSES = ("hinge", "squared_hinge", "logistic")
+_KINKED = ("hinge", "epsilon_insensitive")
 _LOSSES = (*_CLASSIFIER_LOSSES, "squared", "epsilon_insensitive")
 
 
@@ -71,8 +72,8 @@ def equivalence_report(
       exists if outputs start at 0 (`init` "antisymmetric"): others decay, too.
     - "last_layer_scaled" divides this by the width: the limit has no penalty.
 
-    As long as :math:`\lambda t` is much less than 1, all of these look the same: see
-    `horizon`.
+    As long as :math:`\lambda t` is much less than 1, all of these look the same; at the
+    end it is the `horizon` of the report.
 
     Parameters
     ----------
@@ -101,9 +102,11 @@ def equivalence_report(
         The training, as for `FiniteWidthClassifier`.
     learning_rate : float or "auto", default="auto"
         Length of a step. "auto" is half the number of rows over the largest eigenvalue
-        of the kernel.
+        of the kernel, and half of that for "hinge" and "epsilon_insensitive": their
+        slopes jump, in networks at other steps than in the machine, which adds a
+        deviation of the order of a step.
     max_iter : int, default=1000
-        Steps.
+        Steps; see `horizon` whether they were enough for the penalty to be felt.
     dtype : {"float32", "float64"} or None, default="float32"
         Precision of the networks; None takes that of `X`.
     random_state : int, RandomState instance, Generator or None, default=None
@@ -453,15 +456,19 @@ def _problem(
     rate = model.learning_rate
     if rate == "auto":
         rate = safe_learning_rate(K[:n], np.ones(n))
+        if model.loss in _KINKED:
+            rate /= 2.0
     descent = _descent(model, n, float(rate), model.max_iter + 1)
     steps = np.unique(np.geomspace(1, model.max_iter, _N_RECORDS).astype(int))
 
-    machine = limit = _machine_path(K, y, descent, steps)
-    if model.regularizer == "last_layer":
-        last = _stacked(clone(kernel).set_params(get="nngp"), rows, n)
-        limit = _last_layer_path(K, last, model.sigma_b**2, y, descent, steps)
-    elif model.regularizer == "last_layer_scaled":
-        limit = _machine_path(K, y, replace(descent, penalty=0.0), steps)
+    with np.errstate(over="ignore", invalid="ignore"):
+        machine = limit = _machine_path(K, y, descent, steps)
+        if model.regularizer == "last_layer":
+            last = _stacked(clone(kernel).set_params(get="nngp"), rows, n)
+            limit = _last_layer_path(K, last, model.sigma_b**2, y, descent, steps)
+        elif model.regularizer == "last_layer_scaled":
+            limit = _machine_path(K, y, replace(descent, penalty=0.0), steps)
+    _refuse_divergence(np.array([machine, limit]), "kernel machine", descent)
     return _Problem(rows, y, descent, steps, K[:n], machine, limit)
 
 
@@ -555,12 +562,7 @@ def _run(
             if step not in wanted:
                 continue
             path.append(np.vstack([f, network.outputs(queries) - before]))
-            if not np.isfinite(path[-1]).all():
-                raise ValueError(
-                    f"A network of width {width} diverged: lower learning_rate="
-                    f"{problem.descent.learning_rate:g} or C, leave out this width, or "
-                    "rescale X and y."
-                )
+            _refuse_divergence(path[-1], f"network of width {width}", problem.descent)
             if step == problem.steps[-1]:
                 break
         kernel_after = network.tangent_kernel(X)
@@ -577,6 +579,15 @@ def _run(
         largest = np.abs(outputs - problem.machine).max()
         print(f"width {width}: deviation {largest:.3g}, {result.seconds:.1f} s")
     return result
+
+
+def _refuse_divergence(values: Array, owner: str, descent: Descent) -> None:
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"The descent of a {owner} diverged: lower learning_rate="
+            f"{descent.learning_rate:g} or C, leave out small widths, or rescale X "
+            "and y."
+        )
 
 
 def _measure(
