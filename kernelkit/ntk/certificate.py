@@ -53,12 +53,27 @@ def certify(
         0 where not even the row itself is certain, inf where a row keeps its class
         whatever its features are within `clip`.
     """
+    size = 1.0
+    if _has_shape(kernel):  # then homogeneous
+        size = float(max(np.abs(X_fit).max(), np.abs(X).max())) or 1.0
+        X_fit, X = X_fit / size, X / size
+        clip = None if clip is None else (clip[0] / size, clip[1] / size)
     bound = _LowerBound(kernel, X_fit, method, clip)
     tasks = [
         (_radius, (bound, x, margin)) for x, margin in zip(X, margins, strict=True)
     ]
     with _parallel.one_blas_thread, _parallel.threads(n_jobs) as run:
-        return np.array(run(tasks))
+        return size * np.array(run(tasks))
+
+
+def _has_shape(kernel: NeuralTangent) -> bool:
+    """Tell whether `shape_range` bounds the kernel, up to a factor."""
+    return (
+        kernel.activation == "relu"
+        and kernel.depth == 1
+        and kernel.sigma_b == 0.0
+        and kernel.train_from == 0
+    )
 
 
 def _radius(bound: "_LowerBound", x: Array, margins: Array) -> float:
@@ -93,12 +108,7 @@ class _LowerBound:
         self.norms = np.linalg.norm(X_fit, axis=1)
         self.method = method
         self.clip = clip
-        self.has_shape = (
-            kernel.activation == "relu"
-            and kernel.depth == 1
-            and kernel.sigma_b == 0.0
-            and kernel.train_from == 0
-        )
+        self.has_shape = _has_shape(kernel)
 
     def holds_everything(self, x: Array, radius: float) -> bool:
         """Tell whether all of `clip` is within the radius."""
