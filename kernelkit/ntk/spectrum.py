@@ -10,6 +10,7 @@ from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import randomized_svd
 
+from kernelkit import _parallel
 from kernelkit._validation import Array
 
 _LARGEST = 3000  # rows and columns of which a spectrum is computed as a whole
@@ -201,19 +202,30 @@ class Posterior:
         """Know an orthonormal basis, with its energies, up to noise."""
         return cls(np.ascontiguousarray(basis), noise / (energies + noise))
 
-    def variance(self, features: Array, spectrum: Spectrum) -> Array:
-        """Evaluate rows, given by their features before they are centred."""
+    def variance(
+        self, features: Array, spectrum: Spectrum, *, n_jobs: int | None
+    ) -> Array:
+        """Evaluate rows, given by their features before they are centred.
+
+        Infinite or NaN where squares overflow.
+        """
         p, k = self.basis.shape
+        basis = self.basis / spectrum.scale
         values = np.empty(len(features))
-        for start in range(0, len(features), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            rows = spectrum.transform(features[block])
-            along = (rows @ self.basis) ** 2
-            prior = np.einsum("ij,ij->i", rows, rows)
+
+        @np.errstate(over="ignore", invalid="ignore")
+        def evaluate(block: slice) -> None:
+            rows = features[block] - spectrum.mean
+            along = (rows @ basis) ** 2
+            prior = np.einsum("ij,ij->i", rows, rows) / spectrum.scale**2
             left = along @ self.shares
             if k < p:  # else there is nothing but rounding beside the basis
                 left += np.maximum(prior - along.sum(axis=1), 0.0)
             values[block] = np.maximum(left, _FLOOR * prior)
+
+        with _parallel.one_blas_thread, _parallel.threads(n_jobs) as run:
+            starts = range(0, len(features), _BLOCK)
+            run((evaluate, (slice(i, i + _BLOCK),)) for i in starts)
         return values
 
 

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
 from sklearn.utils import Bunch, Tags
 
+from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
@@ -197,6 +198,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         "calibration_size": check.FRACTION,
         "cv": [*check.one_of("prefit"), None],
         "random_state": check.RANDOM_STATE,
+        "n_jobs": check.N_JOBS,
     }
 
     def __init__(
@@ -214,6 +216,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         calibration_size: float = 0.3,
         cv: str | None = None,
         random_state: Any = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.estimator = estimator
         self.features = features
@@ -227,6 +230,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         self.calibration_size = calibration_size
         self.cv = cv
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Tags:
         """Tell scikit-learn that several outputs are fine."""
@@ -258,48 +262,12 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         features = self._features(given, X)
         residuals = self._residuals(given, X, y)
 
-        spectrum = self.spectrum_ = Spectrum.of(features[seen], rng=rng)
-        if self.estimator is not None and not spectrum.energies.size:
-            warn(
-                "All rows have the same features, so their variance tells nothing: is "
-                "the last layer dead?"
-            )
-        rows = spectrum.transform(features[seen])
-        probes = spectrum.transform(features[tuning]) if tuning.size else rows
-        noises = self._noises(rows, None if y is None else y[seen])
-        collapse = spectrum.collapse(probes, noises)
-        if self.rank == "likelihood":
-            rank = self._likeliest_rank(probes, noises, residuals, tuning)
-        else:
-            rank = self._allowed_rank(collapse)
-        self.rank_, self.noise_ = rank, float(noises[rank])
-        sources = self._find_sources(rows, rng)
-        is_ica = sources is not None and self._prefers(sources)
-        basis, energies = spectrum.vectors[:, :rank], spectrum.energies[:rank]
-        if sources is not None and is_ica:
-            basis, energies = sources.span(rows, rank)
-        self.posterior_ = Posterior.of(basis, energies, self.noise_)
-
-        v = self.posterior_.variance(features, spectrum)
+        with _parallel.one_blas_thread:
+            self.report_ = self._decompose(features, y, residuals, seen, tuning, rng)
+        v = self.posterior_.variance(features, self.spectrum_, n_jobs=self.n_jobs)
         if self.calibration is not None:
             self._calibrate(v, residuals, seen, tuning, held)
-        prior = np.einsum("ij,ij->", probes, probes)
-        left = v[tuning if tuning.size else seen].sum()
-        index = float(left / prior) if prior else 1.0
-        self.report_ = Bunch(
-            rank=rank,
-            noise=self.noise_,
-            decomposition="ica" if is_ica else "svd",
-            effective_rank=spectrum.effective_rank,
-            participation_ratio=spectrum.participation_ratio,
-            concentration=spectrum.concentration,
-            collapse=collapse,
-            collapse_index=index,
-            kurtosis=None if sources is None else sources.kurtosis,
-            ica_converged=None if sources is None else sources.converged,
-            error_correlation=_correlation(v[held], residuals, held),
-            verdict=_verdict(spectrum, index),
-        )
+        self.report_.error_correlation = _correlation(v[held], residuals, held)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -476,9 +444,9 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
 
     def _features(self, given: Any, X: Array) -> Array:
         if self.estimator is None and not callable(self.features):
-            values: Any = X
-        elif callable(self.features):
-            values = self.features(X)
+            return X
+        if callable(self.features):
+            values: Any = self.features(X)
         elif self.features == "last_layer":
             values = last_layer(self.estimator_, self._known_rows(given, X))
         else:
@@ -500,6 +468,54 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
             return None
         n = len(X)
         return y.reshape(n, -1) - self._ask(given, X).reshape(n, -1)
+
+    def _decompose(
+        self,
+        features: Array,
+        y: Array | None,
+        residuals: Array | None,
+        seen: Array,
+        tuning: Array,
+        rng: np.random.Generator,
+    ) -> Bunch:
+        """Find the spectrum, choose what is known of it, and report."""
+        spectrum = self.spectrum_ = Spectrum.of(features[seen], rng=rng)
+        if self.estimator is not None and not spectrum.energies.size:
+            warn(
+                "All rows have the same features, so their variance tells nothing: is "
+                "the last layer dead?"
+            )
+        rows = spectrum.transform(features[seen])
+        probes = spectrum.transform(features[tuning]) if tuning.size else rows
+        noises = self._noises(rows, None if y is None else y[seen])
+        collapse = spectrum.collapse(probes, noises)
+        if self.rank == "likelihood":
+            rank = self._likeliest_rank(probes, noises, residuals, tuning)
+        else:
+            rank = self._allowed_rank(collapse)
+        self.rank_, self.noise_ = rank, float(noises[rank])
+        sources = self._find_sources(rows, rng)
+        basis, energies = spectrum.vectors[:, :rank], spectrum.energies[:rank]
+        is_ica = sources is not None and self._prefers(sources)
+        if sources is not None and is_ica:
+            basis, energies = sources.span(rows, rank)
+        self.posterior_ = Posterior.of(basis, energies, self.noise_)
+        known = (probes @ basis) ** 2 @ (1.0 - self.posterior_.shares)
+        prior = float(np.einsum("ij,ij->", probes, probes))
+        index = max(1.0 - float(known.sum()) / (prior or 1.0), 0.0)
+        return Bunch(
+            rank=rank,
+            noise=self.noise_,
+            decomposition="ica" if is_ica else "svd",
+            effective_rank=spectrum.effective_rank,
+            participation_ratio=spectrum.participation_ratio,
+            concentration=spectrum.concentration,
+            collapse=collapse,
+            collapse_index=index,
+            kurtosis=None if sources is None else sources.kurtosis,
+            ica_converged=None if sources is None else sources.converged,
+            verdict=_verdict(spectrum, index),
+        )
 
     def _noises(self, rows: Array, y: Array | None) -> Array:
         """Noise at ranks 0, 1, 2, ..."""
@@ -621,7 +637,14 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         return self.quantile_[groups] * self._growth(v, self.share_)
 
     def _variance(self, given: Any, X: Array) -> Array:
-        return self.posterior_.variance(self._features(given, X), self.spectrum_)
+        features = self._features(given, X)
+        v = self.posterior_.variance(features, self.spectrum_, n_jobs=self.n_jobs)
+        if not np.isfinite(v).all():
+            raise ValueError(
+                f"X holds numbers up to {np.abs(X).max():.3g}, so far from the rows of "
+                "the fit that squares overflow: rescale the features."
+            )
+        return v
 
 
 def ensemble_predict(
