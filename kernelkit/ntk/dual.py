@@ -19,6 +19,7 @@ from kernelkit.ntk import _jit_dual
 Values = npt.NDArray[np.float64]
 
 _ROUND = 500  # steps after which the gap is looked at
+_ROUNDED = 1e-6  # a gap that rounding may leave
 
 
 @dataclass(frozen=True)
@@ -245,7 +246,8 @@ def _descend(
     slopes = box.slopes(coef, values(coef))  # without the rounding of all steps
     gap = box.gap(coef, slopes)
     norm = _norm(coef, box.values(coef, slopes))
-    return Machine(full, norm, gap, n_iter, met and gap <= 2.0 * stop.gap_tol)
+    converged = met and gap <= max(2.0 * stop.gap_tol, _ROUNDED)
+    return Machine(full, norm, gap, n_iter, converged)
 
 
 def _solve_logistic(

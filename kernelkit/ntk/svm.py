@@ -104,7 +104,7 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
     tol : float, default=1e-3
         Largest slope of the dual objective at which to stop; for "logistic", the
         largest error of a coefficient's condition, as a share of `C`.
-    gap_tol : float, default=1e-4
+    gap_tol : float, default=1e-10
         Largest relative duality gap at which to stop, save with `fit_intercept`.
     max_iter : int, default=1000
         Most rounds, each of 500 steps that change two coefficients; most Newton steps
@@ -222,7 +222,7 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         class_weight: Any = None,
         probability: bool = False,
         tol: float = 1e-3,
-        gap_tol: float = 1e-4,
+        gap_tol: float = 1e-10,
         max_iter: int = 1000,
         n_jobs: int | None = None,
     ) -> None:

@@ -48,7 +48,7 @@ class NTKSVR(MultiOutputMixin, RegressorMixin, BaseEstimator):
     tol : float, default=1e-3
         Largest slope of the dual objective at which to stop, as a share of the largest
         absolute target.
-    gap_tol : float, default=1e-4
+    gap_tol : float, default=1e-10
         Largest relative duality gap at which to stop.
     max_iter : int, default=1000
         Most rounds, each of 500 steps that change two coefficients.
@@ -142,7 +142,7 @@ class NTKSVR(MultiOutputMixin, RegressorMixin, BaseEstimator):
         epsilon: float = 0.1,
         C: float = 1.0,
         tol: float = 1e-3,
-        gap_tol: float = 1e-4,
+        gap_tol: float = 1e-10,
         max_iter: int = 1000,
         n_jobs: int | None = None,
     ) -> None:
