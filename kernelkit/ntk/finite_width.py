@@ -544,7 +544,10 @@ def _take_steps(estimator: Any, training: Training, rng: np.random.Generator) ->
     patience = 2
     is_met = estimator.tol == 0.0
     n_iter = 0
+    largest = _EXPLODED**3 * (1.0 + np.abs(training.y).max())
     for n_iter, (_, f, slopes) in enumerate(training.steps(rng, estimator.batch_size)):
+        if not np.abs(f).max() < largest:
+            return False
         if estimator.record and n_iter in recorded:
             records.append((n_iter, f, slopes))
         if n_iter == 0 or n_iter % _CHECK_EVERY:

@@ -78,14 +78,14 @@ class Descent:
 def safe_learning_rate(K: Array, weights: Array) -> float:
     """Return half the total weight over the largest eigenvalue of weighed rows."""
     root = np.sqrt(weights)[:, None]
-    vector = np.ones((len(K), 1))
+    vector = root
     largest = 0.0
     for _ in range(_N_POWER):
         vector = root * (K @ (root * vector))
         largest = float(np.linalg.norm(vector))
         if largest == 0.0:
             return 1.0
-        vector /= largest
+        vector = vector / largest
     return 0.5 * float(weights.sum()) / largest
 
 

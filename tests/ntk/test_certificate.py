@@ -98,7 +98,7 @@ def signs(model, X):
 
 
 def test_linear_functions_have_their_exact_radius():
-    """It is f(x) / |w|_1 for k(z, x) = <z, x>. Seen red with the 2-norm of w."""
+    """It is f(x) / |w|_1 for k(z, x) = <z, x>. Seen red with steps not by sign."""
     rng = np.random.default_rng(1)
     X, coef = rng.normal(size=(6, 4)), rng.normal(size=(1, 6))
     kernel = NeuralTangent(0, sigma_w=1.0, normalize=None)
