@@ -215,12 +215,15 @@ class TestReport:
 
     def test_deviation_is_the_largest_along_the_way(self):
         """Seen red with that after the last step."""
-        found = report(widths=(16,), n_seeds=3, loss="logistic", max_iter=2)
+        params = {"widths": (16,), "n_seeds": 3, "loss": "squared"}
+        rate = 1.8 * report(REAL, max_iter=1, **params).learning_rate  # overshoots
 
+        found = report(REAL, max_iter=2, learning_rate=rate, **params)
+
+        first = report(REAL, max_iter=1, learning_rate=rate, **params)
+        before = first.outputs[0] - first.machine_outputs
         last = found.outputs[0] - found.machine_outputs
         assert found.steps.tolist() == [1, 2]
-        first = report(widths=(16,), n_seeds=3, loss="logistic", max_iter=1)
-        before = first.outputs[0] - first.machine_outputs
         both = np.array([before, last])
         rms = np.sqrt(np.square(both).mean(axis=(2, 3))).max(axis=0)
         np.testing.assert_allclose(found.runs.rms_deviation[0], rms, rtol=1e-12)
@@ -232,16 +235,16 @@ class TestReport:
         assert found.rms_deviation[0] == pytest.approx(rms.mean())
         assert found.std.rms_deviation[0] == pytest.approx(rms.std())
 
-    def test_training_rows_may_be_test_rows(self):
+    def test_training_rows_are_test_rows_if_there_are_no_others(self):
         """Seen red with test rows for those of training."""
         params = {"widths": (16, 32), "n_seeds": 2, "max_iter": 30, "dtype": "float64"}
 
-        given, alone = report(X_test=X, **params), report(X_test=None, **params)
+        given, alone = report(**params), report(X_test=None, **params)
 
         for name in ("rms_deviation", "max_deviation"):
             expected = alone.runs[name]
-            np.testing.assert_allclose(given.runs[name], expected, rtol=1e-9)
             np.testing.assert_array_equal(alone.runs[f"train_{name}"], expected)
+            np.testing.assert_allclose(given.runs[f"train_{name}"], expected, rtol=1e-9)
         assert alone.outputs.shape == (2, 2, 40, 1)
 
     def test_slopes_are_those_of_a_regression(self):
@@ -293,7 +296,7 @@ class TestReport:
         np.testing.assert_array_equal(found.outputs, report(TWO, **params).outputs)
 
     def test_threads_change_no_bit(self):
-        """Seen red with one stream of draws for all networks."""
+        """Seen red with the same draws for all networks."""
         params = {"widths": (8, 64), "n_seeds": 3, "max_iter": 30, "sigma_b": 0.1}
 
         one, two, again = (report(n_jobs=n, **params) for n in (1, 2, 1))
@@ -353,7 +356,7 @@ class TestPathKernel:
     @pytest.mark.parametrize("regularizer", ["last_layer", "last_layer_scaled"])
     @pytest.mark.parametrize("loss", ["hinge", "logistic"])
     def test_residual_falls_as_the_learning_rate(self, regularizer, loss):
-        """Seen red with the power of one step more, and with biases that decay."""
+        """Seen red with biases that decay."""
         model = FiniteWidthClassifier(
             width=64, sigma_b=0.4, loss=loss, C=0.5, regularizer=regularizer
         )
@@ -408,7 +411,7 @@ class TestPathKernel:
         )
 
     def test_first_step_is_a_kernel_machine(self):
-        """Seen red with the kernel after the step."""
+        """Seen red with the kernel of other weights, and one power more."""
         model = FiniteWidthClassifier(width=16, tol=0.0, max_iter=1, random_state=0)
 
         result = path_kernel_residual(model, X, TWO)
