@@ -210,14 +210,14 @@ class Posterior:
         Infinite or NaN where squares overflow.
         """
         p, k = self.basis.shape
-        basis = self.basis / spectrum.scale
         values = np.empty(len(features))
 
         @np.errstate(over="ignore", invalid="ignore")
         def evaluate(block: slice) -> None:
             rows = features[block] - spectrum.mean
-            along = (rows @ basis) ** 2
-            prior = np.einsum("ij,ij->i", rows, rows) / spectrum.scale**2
+            rows /= spectrum.scale
+            along = (rows @ self.basis) ** 2
+            prior = np.einsum("ij,ij->i", rows, rows)
             left = along @ self.shares
             if k < p:  # else there is nothing but rounding beside the basis
                 left += np.maximum(prior - along.sum(axis=1), 0.0)
@@ -258,7 +258,9 @@ class Sources:
         """Rotate the first components, whitened, to be independent."""
         V, S = spectrum.vectors[:, :n_sources], np.sqrt(spectrum.energies[:n_sources])
         whitened = (rows @ V) / S * len(rows) ** 0.5
-        ica = FastICA(whiten=False, max_iter=500, random_state=int(rng.integers(2**31)))
+        ica = FastICA(
+            whiten=False, max_iter=1000, tol=1e-3, random_state=int(rng.integers(2**31))
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
             try:

@@ -415,9 +415,9 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
 
     def _split(self, n: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         """Divide rows into seen ones, ones that tune, and ones for the quantile."""
-        order = rng.permutation(n)
         if self.calibration is None:
-            return order, order[:0], order[:0]
+            return np.arange(n), np.arange(0), np.arange(0)
+        order = rng.permutation(n)
         n_held = min(max(round(self.calibration_size * n), 1), n - 1)
         n_tuning = n_held // 3 if n_held >= _FEWEST else 0
         return order[n_held:], order[:n_tuning], order[n_tuning:n_held]
