@@ -322,7 +322,7 @@ def path_kernel_residual(estimator: Any, X: Any, y: Any, X_test: Any = None) -> 
     --------
     >>> import numpy as np
     >>> from kernelkit import FiniteWidthClassifier
-    >>> from kernelkit.ntk import path_kernel_residual
+    >>> from kernelkit.ntk.equivalence import path_kernel_residual
     >>> X = np.random.default_rng(0).normal(size=(30, 2))
     >>> model = FiniteWidthClassifier(width=256, max_iter=50, random_state=0)
     >>> result = path_kernel_residual(model, X, X[:, 0] > 0.0)

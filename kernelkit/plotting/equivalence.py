@@ -113,9 +113,7 @@ class EquivalenceDisplay:
         self._plot_outputs(outputs)
         self._plot_deviations(deviations, **kwargs)
         self._plot_widths(kernels, _KERNELS, **kwargs)
-        kernels.set(
-            yscale="log", ylabel="share of the norm", title="Tangent kernels"
-        )
+        kernels.set(yscale="log", ylabel="relative distance", title="Tangent kernels")
         if np.isnan(self.report.label_agreement).all():
             agreements.set_axis_off()
             return self
@@ -174,8 +172,8 @@ class EquivalenceDisplay:
             )
         ax.set(
             yscale="log",
-            ylabel="largest deviation along the way",
-            title=f"Outputs and those of the machine, {report.regularizer!r}",
+            ylabel="largest along the way",
+            title=f"Deviation from the machine, penalty on {report.regularizer!r}",
         )
 
     def _plot_widths(
