@@ -459,7 +459,8 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         return check.features(values, len(X))
 
     def _ask(self, given: Any, X: Array) -> Array:
-        values = self.estimator_.predict(self._known_rows(given, X))
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            values = self.estimator_.predict(self._known_rows(given, X))
         return check.predictions(self.estimator_, values, len(X))
 
     def _residuals(self, given: Any, X: Array, y: Array | None) -> Array | None:
