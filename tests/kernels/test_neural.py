@@ -217,7 +217,7 @@ class TestDefinition:
     @each_name
     @each_depth
     @pytest.mark.parametrize("sigma_b", [0.0, 0.4])
-    @pytest.mark.parametrize("train_from", [0, 1])
+    @pytest.mark.parametrize("train_from", [0, 2])
     def test_scalar_twin(self, activation, depth, sigma_b, train_from):
         """Seen red with the bias left out of layer 0, and `train_from` ignored."""
         parameters = {
@@ -236,7 +236,7 @@ class TestDefinition:
     @pytest.mark.parametrize("slopes", [(-1, 1), (-0.3, 2), (0.5, 0.1), (1, -1)])
     @pytest.mark.parametrize("sigma_b", [0.0, 0.4])
     def test_slopes(self, slopes, sigma_b):
-        """Seen red without folding opposite rows, and with biases not turned."""
+        """Seen red with biases not turned where rows are."""
         parameters = {"depth": 2, "activation": "leaky_relu", "slopes": slopes}
 
         ntk = ntk_gram(X[:30], Y[-45:], sigma_b=sigma_b, **parameters)
@@ -246,7 +246,7 @@ class TestDefinition:
 
     @pytest.mark.parametrize("name", ["relu", "leaky_relu", "erf", "gelu", "step"])
     def test_quadrature(self, name):
-        """Seen red with `erf` in the place of `gelu`, and with slope 0.3."""
+        """One layer has the expectations that it should have."""
         x, y = np.array([[1.3, 0.0]]), np.array([[0.4, 0.9]])
         function, slope = reference.ACTIVATIONS[name]
         mean = getattr(reference, f"{name}_mean", reference.normal_mean)
@@ -282,7 +282,7 @@ class TestDefinition:
     @pytest.mark.parametrize("sigma_b", [0.0, 0.3, 3.0])
     @pytest.mark.parametrize("ratio", [1.0, 1.0 + 1e-9, 3.0])
     def test_digits_of_near_duplicates(self, sigma_b, ratio):
-        """Seen red without refinement (2e-9), and with a series cut after one term."""
+        """Seen red without refinement, and with a series cut after one term."""
         x, z = X[0], X[1] - (X[1] @ X[0]) / (X[0] @ X[0]) * X[0]
         z = z * np.linalg.norm(x) / np.linalg.norm(z)
         for angle in 10.0 ** -np.arange(0.0, 13.0):
@@ -297,7 +297,7 @@ class TestDefinition:
 
     @pytest.mark.parametrize("sigma_b", [0.0, 1e-9, 0.3])
     def test_digits_of_nearly_opposite_rows(self, sigma_b):
-        """Seen red with the versine of such pairs near 2 (1e-8)."""
+        """Seen red with a versine near 2, of which the rest is rounded (1e-8)."""
         for angle in (0.0, 1e-12, 1e-9, 1e-6, 1e-3):
             y = -3.0 * (X[0] + angle * X[1])
             options = {"depth": 2, "sigma_w": 1.4, "sigma_b": sigma_b}
@@ -309,7 +309,7 @@ class TestDefinition:
                 assert abs(float((value[0, 0] - exact) / exact)) < 3e-15
 
     def test_digits_of_opposite_rows_to_absolute_value(self):
-        """Seen red without refining pairs that are nearly opposite."""
+        """Seen red without taking a row for its opposite."""
         kernel = NeuralTangent(3, activation="leaky_relu", slopes=(-1, 1))
         near = X + 1e-8 * RNG.standard_normal(X.shape)
 
@@ -382,10 +382,10 @@ class TestProperties:
 
         np.testing.assert_array_equal(K, 4.0 * kernel(X, Y))
 
-    @pytest.mark.parametrize("sizes", [(1e150, 1e150), (1e-150, 1e150), (1e-150,) * 2])
+    @pytest.mark.parametrize("sizes", [(1e150, 1e150), (1e-170, 1e150), (1e-150,) * 2])
     @each_name
     def test_extreme_norms(self, activation, sizes):
-        """Seen red with ``(X * X).sum(axis=1)`` for squared norms."""
+        """Seen red with sums of squares of what was not scaled."""
         kernel = NeuralTangent(2, activation=activation)
 
         K = kernel(X * sizes[0], Y * sizes[1])
