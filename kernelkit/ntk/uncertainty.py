@@ -430,7 +430,8 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
             estimator = clone(LinearRegression() if estimator is None else estimator)
             _seed(estimator, rng)
             assert y is not None
-            estimator.fit(X[seen], y[seen])
+            with np.errstate(over="ignore", invalid="ignore"):  # in predictions, too
+                estimator.fit(X[seen], y[seen])
         if self.calibration is not None and is_classifier(estimator):
             raise ValueError(
                 f"{type(estimator).__name__} predicts classes, which have no "
