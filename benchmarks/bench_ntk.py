@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from kernelkit import NTKSVC, ntk_gram
+from kernelkit import NTKSVC, equivalence_report, ntk_gram
 from kernelkit._jit import jit
 from kernelkit.ntk.dual import Stop, solve
 from kernelkit.ntk.uncertainty import EmpiricalKernelUQ
@@ -293,4 +293,55 @@ def bench_intervals():
         0.15,
         at_most=False,
         detail=f"{covered:.2f} against {split_covered:.2f}",
+    )
+
+
+def equivalence(**params):
+    """Compare networks and the machine on standardized breast_cancer."""
+    rows, y = load_breast_cancer(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(rows))
+    rows, y = StandardScaler().fit_transform(rows)[order], y[order]
+    return equivalence_report(
+        rows[:100], y[:100], rows[100:200], random_state=0, n_jobs=2, **params
+    )
+
+
+def bench_equivalence():
+    """Train networks of widths up to 8192, on two threads."""
+    report = equivalence(n_seeds=3, max_iter=400)
+    slope, error = report.rms_slope, report.rms_slope_error
+    means = ", ".join(f"{mean:.3f}" for mean in report.rms_deviation)
+    detail = f"+- {error:.2f}; rms {means}; lambda t = {report.horizon:.2f}"
+    name = "slope of deviations over widths 128 to 8192"
+    record(name, slope, -0.35, at_most=True, detail=detail)
+    record(name, slope, -0.65, at_most=False, detail=f"max {report.max_slope:.2f}")
+    drift = ", ".join(f"{mean:.4f}" for mean in report.kernel_drift)
+    record(
+        "share of rows classified as by NTKSVC, width 8192",
+        report.optimum_agreement[-1],
+        0.99,
+        at_most=False,
+        detail=f"kernels drift by {drift}; {report.seconds[-1]:.0f} s a network",
+    )
+
+
+@pytest.mark.parametrize("regularizer", ["last_layer", "last_layer_scaled"])
+def bench_other_regularizers(regularizer):
+    """Find their limits, and that these are not the machine."""
+    report = equivalence(
+        n_seeds=3, max_iter=400, widths=(128, 512, 2048), regularizer=regularizer
+    )
+    own = report.limit_rms_deviation[-1]
+    record(
+        f"{regularizer}: deviation from the machine / from its limit, width 2048",
+        report.rms_deviation[-1] / own,
+        2,
+        at_most=False,
+        detail=f"slopes {report.rms_slope:.2f} and {report.limit_rms_slope:.2f}",
+    )
+    record(
+        f"{regularizer}: slope of deviations from its limit",
+        report.limit_rms_slope,
+        -0.35,
+        at_most=True,
     )
