@@ -20,6 +20,7 @@ Values = npt.NDArray[np.float64]
 
 _ROUND = 500  # steps after which the gap is looked at
 _ROUNDED = 1e-6  # a gap that rounding may leave
+_EPS = np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,9 @@ def _warn_of_gaps(machines: list[Machine], stop: Stop) -> None:
     gaps = [machine.gap for machine in machines if not machine.converged]
     if gaps:
         warn(
-            f"{len(gaps)} of {len(machines)} machines stopped after max_iter="
-            f"{stop.max_iter} with a relative duality gap of up to {max(gaps):.2g} "
-            f"(gap_tol={stop.gap_tol:g}): raise max_iter, lower C or rescale X.",
+            f"{len(gaps)} of {len(machines)} machines stopped with a relative duality "
+            f"gap of up to {max(gaps):.2g} (gap_tol={stop.gap_tol:g}): raise max_iter="
+            f"{stop.max_iter}, lower C or rescale X.",
             ConvergenceWarning,
         )
 
@@ -235,13 +236,16 @@ def _descend(
     curvature = K.diagonal()[rows] + box.ridge
     fixed = rows, curvature, box.ridge, box.epsilon, box.lower, box.upper
     tol = least = stop.tol * np.abs(box.targets).max()
+    roots = np.sqrt(K.diagonal()[rows])
     n_iter, gap = 0, np.inf
     met = False
     while n_iter < stop.max_iter and not met:
-        steps = _jit_dual.descend(K, *fixed, tol, _ROUND, coef, slopes)
+        rounding = _EPS * roots.max() * (roots @ np.abs(coef))  # of a slope, at most
+        floor = max(1e-11 * least, rounding)
+        steps = _jit_dual.descend(K, *fixed, max(tol, floor), _ROUND, coef, slopes)
         n_iter += 1
         if steps < _ROUND:
-            met = box.gap(coef, slopes) <= stop.gap_tol or tol < 1e-10 * least
+            met = box.gap(coef, slopes) <= stop.gap_tol or tol <= floor
             tol *= 0.1
     slopes = box.slopes(coef, values(coef))  # without the rounding of all steps
     gap = box.gap(coef, slopes)
