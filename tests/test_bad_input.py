@@ -48,6 +48,10 @@ pytestmark = [
     pytest.mark.filterwarnings(
         "ignore:The objective still fell:sklearn.exceptions.ConvergenceWarning"
     ),
+    pytest.mark.filterwarnings(
+        "ignore:1 of 1 machines stopped:sklearn.exceptions.ConvergenceWarning"
+    ),
+    pytest.mark.filterwarnings("ignore:All training rows are zero:UserWarning"),
 ]
 each_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
 

@@ -21,6 +21,7 @@ KINDS = {
 _SLOPES = {"relu": (0.0, 1.0), "linear": (1.0, 1.0)}
 _N_HERMITE = 64  # terms of the series of a callable
 _N_NODES = 200
+_ZERO = 1e-300  # root of a variance that has no inverse, as that of rows of zeros
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class Network:
 
 
 def _inverse(root: Array) -> Array:
-    return np.divide(1.0, root, out=np.zeros_like(root), where=root > 0.0)
+    return np.divide(1.0, root, out=np.zeros_like(root), where=root > _ZERO)
 
 
 @cache

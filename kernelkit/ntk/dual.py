@@ -154,8 +154,8 @@ def _warn_of_gaps(machines: list[Machine], stop: Stop) -> None:
     if gaps:
         warn(
             f"{len(gaps)} of {len(machines)} machines stopped with a relative duality "
-            f"gap of up to {max(gaps):.2g} (gap_tol={stop.gap_tol:g}): raise max_iter="
-            f"{stop.max_iter}, lower C or rescale X.",
+            f"gap of up to {max(gaps):.2g} (gap_tol={stop.gap_tol:g}): raise max_iter, "
+            "lower C or rescale X.",
             ConvergenceWarning,
         )
 

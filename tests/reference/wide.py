@@ -160,8 +160,9 @@ def _network(model, X):
                 size = scale * size @ np.abs(W.T) + np.abs(b)
             share = sign / math.sqrt(n_copies) * (-1.0 if copy else 1.0)
             values, sizes = values + share * h, sizes + size
-    eps = 1e-5 if model.net_.weights[0].dtype == np.float32 else 1e-13
-    return values[:, 0], eps * sizes[:, 0]
+    is_narrow = model.net_.weights[0].dtype == np.float32
+    eps, least = (1e-5, 1e-35) if is_narrow else (1e-13, 1e-280)
+    return values[:, 0], eps * sizes[:, 0] + least
 
 
 def network_bounds(model, X, queries, weights=None):
