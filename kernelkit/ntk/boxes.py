@@ -130,38 +130,59 @@ class Expansion:
 
 
 def expand_shape(products: Range, squares: Range, norms: Array) -> Expansion:
-    """Expand `shape_range`'s G, with bounds of its second derivatives for the error."""
-    s2 = norms**2
-    k, dk = (products[0] + products[1]) / 2.0, (products[1] - products[0]) / 2.0
-    q, dq = (squares[0] + squares[1]) / 2.0, (squares[1] - squares[0]) / 2.0
-    k_max = np.maximum(-products[0], products[1])
-    smooth = squares[0] * s2 - k_max**2 > _FLAT * squares[1] * s2
-    k, dk, k_max = (np.where(smooth, value, 0.0) for value in (k, dk, k_max))
-    s2 = np.where(smooth, s2, 1.0)
-    if not squares[0] > 0.0:  # then nothing is smooth
-        squares, q = (1.0, 1.0), 1.0
-    W, least_W = np.sqrt(q * s2 - k**2), np.sqrt(squares[0] * s2 - k_max**2)
-    turn = 2.0 * (np.pi - np.arccos(k / np.sqrt(q * s2)))
-    by_product, by_square = turn + k / W, (s2 / 2.0 - k**2 / q) / W
+    """Expand `shape_range`'s G, with bounds of the error.
 
+    G is convex in k, so the error is largest where k is least or largest, and there it
+    exceeds what it is at the ends of q by at most the curvature in q. From below, the
+    tangent in k at each q bounds G, and its slope is monotone in q.
+    """
     q_min, q_max = squares
-    cube = 2.0 * least_W**3
-    kk = 2.0 / least_W + 2.0 * q_max * s2 / cube
-    kq = k_max / (q_min * least_W) + k_max * s2 / cube
-    qq_least = -(s2**2) / (2.0 * cube)
-    qq_largest = (
-        k_max**2 / (q_min**2 * least_W)
-        + np.maximum(k_max**2 / q_min - s2 / 2.0, 0.0) * s2 / cube
+    if not q_min > 0.0:  # then nothing is smooth
+        q_min = q_max = 1.0
+        products = 0.0 * products[0], 0.0 * products[1]
+        norms = 0.0 * norms
+    s2 = norms**2
+    k_max = np.maximum(-products[0], products[1])
+    smooth = q_min * s2 - k_max**2 > _FLAT * q_max * s2
+    low, high = (np.where(smooth, end, 0.0) for end in products)
+    s2 = np.where(smooth, s2, 1.0)
+    k, dk = (low + high) / 2.0, (high - low) / 2.0
+    q, dq = (q_min + q_max) / 2.0, (q_max - q_min) / 2.0
+    G, by_product = _shape(k, q, s2)
+    by_square = (s2 / 2.0 - k**2 / q) / np.sqrt(q * s2 - k**2)
+    constant = G - by_product * k - by_square * q
+
+    ends = [(end, _bend(end, q_min, s2)) for end in (low, high)]
+    above = np.maximum.reduce(
+        [
+            _shape(end, q_end, s2)[0]
+            - (constant + by_product * end + by_square * q_end)
+            + bend * dq**2 / 2.0
+            for end, bend in ends
+            for q_end in (q_min, q_max)
+        ]
     )
-    below = kq * dk * dq - qq_least * dq**2 / 2.0  # G is convex in k
-    above = kk * dk**2 / 2.0 + kq * dk * dq + qq_largest * dq**2 / 2.0
+    turns = [np.abs(_shape(k, end, s2)[1] - by_product) for end in (q_min, q_max)]
+    below = _bend(k, q_min, s2) * dq**2 / 2.0 + np.maximum(*turns) * dk
     return Expansion(
-        turn * k + W - by_product * k - by_square * q,
+        constant,
         by_product,
         by_square,
         np.where(smooth, below, np.inf),
         np.where(smooth, above, np.inf),
     )
+
+
+def _shape(k: Array, q: Any, s2: Array) -> tuple[Array, Array]:
+    """G, and its derivative by k."""
+    W = np.sqrt(q * s2 - k**2)
+    turn = 2.0 * (np.pi - np.arccos(k / np.sqrt(q * s2)))
+    return turn * k + W, turn + k / W
+
+
+def _bend(k: Array, q_min: Any, s2: Array) -> Array:
+    """Bound how far the second derivative of G by q is below 0."""
+    return s2**2 / (4.0 * np.sqrt(q_min * s2 - k**2) ** 3)
 
 
 def kernel_range(
@@ -171,7 +192,7 @@ def kernel_range(
     squares: Range,
     norms: Array,
 ) -> Range:
-    """Bound the kernel layer by layer,.
+    """Bound the kernel layer by layer.
 
     In the words of the recursion: k is the covariance of the two rows' outputs of a
     layer, q and `other` are their variances, t is the kernel. E, D >= 0 and the

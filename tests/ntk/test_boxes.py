@@ -86,7 +86,7 @@ class TestRanges:
         assert (high + slack >= G).all()
 
     def test_expansion_error_is_inside(self, radius, seed):
-        """Seen red with 0 for the error below, and without the curvature in k above."""
+        """Seen red with 0 for the error below, and with the middle of k above."""
         X, norms, box, Z = case(radius, seed)
         about = expand_shape(box.products(X), box.squares(), norms)
         linear = (
