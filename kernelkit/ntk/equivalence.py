@@ -1,7 +1,7 @@
 """How near networks of finite width come to the kernel machine of infinite width."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -38,7 +38,7 @@ def equivalence_report(
     y: Any,
     X_test: Any = None,
     *,
-    widths: Iterable[int] = (128, 512, 2048, 8192),
+    widths: Sequence[int] | int = (128, 512, 2048, 8192),
     n_seeds: int = 5,
     depth: int = 1,
     sigma_w: float = 2**0.5,
@@ -85,7 +85,7 @@ def equivalence_report(
         numbers, such as -1 and 1 for classes.
     X_test : array-like of shape (n_test, n_features), default=None
         Rows to compare outputs at; None takes the training rows.
-    widths : iterable of int, default=(128, 512, 2048, 8192)
+    widths : int or sequence of int, default=(128, 512, 2048, 8192)
         Units of each hidden layer.
     n_seeds : int, default=5
         Networks of each width.
@@ -159,10 +159,20 @@ def equivalence_report(
     MemoryError
         If kernel matrices or weights exceed the memory.
 
+    Warns
+    -----
+    ConvergenceWarning
+        If `NTKSVC` or `NTKSVR` do not find the optimum.
+
     See Also
     --------
     kernelkit.EquivalenceDisplay : Draw the report.
     path_kernel_residual : How near a network is to a sum of its own kernels.
+
+    Notes
+    -----
+    Time is that of the widest networks: it grows as n times `max_iter` times the width,
+    or its square with two hidden layers or more. Begin with fewer widths.
 
     References
     ----------
@@ -182,7 +192,7 @@ def equivalence_report(
     >>> bool(report.rms_deviation[1] < 0.5 * report.rms_deviation[0])
     True
     """
-    widths = np.array([check.count("widths", width) for width in widths])
+    widths = np.array([check.count("widths", width) for width in np.ravel(widths)])
     if not widths.size:
         raise ValueError("The 'widths' argument must hold a width. Got none.")
     n_seeds = check.count("n_seeds", n_seeds)
@@ -209,8 +219,9 @@ def equivalence_report(
         dtype=dtype,
     )
     check.parameters(model)
-    optimum = (NTKSVC if takes_labels else NTKSVR)(**shared, n_jobs=n_jobs).fit(X, y)
     rows, n, signs = _data(model, X, y, X_test)
+    optimum = (NTKSVC if takes_labels else NTKSVR)(**shared, n_jobs=n_jobs)
+    optimum.fit(rows[:n], y)
     problem = _problem(model, optimum.kernel_, rows, n, signs)
     evaluate = optimum.decision_function if takes_labels else optimum.predict
     compared = slice(n if X_test is not None else 0, None)

@@ -1,6 +1,7 @@
 """Networks against their limits: rates, exact identities, closed forms, repetition."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import linregress
 from sklearn.base import clone
@@ -294,6 +295,22 @@ class TestReport:
         found = report(y, **params)
 
         np.testing.assert_array_equal(found.outputs, report(TWO, **params).outputs)
+
+    def test_rows_may_be_frames(self):
+        """Seen red with the optimum fitted to the frame, which warns of names."""
+        params = {"widths": 8, "n_seeds": 1, "max_iter": 20, "random_state": 0}
+        names = ["a", "b", "c"]
+
+        found = equivalence_report(
+            pd.DataFrame(X, columns=names),
+            pd.Series(TWO),
+            pd.DataFrame(Q, columns=names),
+            **params,
+        )
+
+        expected = equivalence_report(X, TWO, Q, **params)
+        np.testing.assert_array_equal(found.outputs, expected.outputs)
+        np.testing.assert_array_equal(found.optimum_outputs, expected.optimum_outputs)
 
     def test_threads_change_no_bit(self):
         """Seen red with the same draws for all networks."""
