@@ -105,7 +105,7 @@ def refine_sparse(versines, rows, columns):
     column_starts, column_indices, column_data = columns
     for i in range(versines.shape[0]):
         for j in range(versines.shape[1]):
-            if not 0.0 < abs(versines[i, j]) < NEAR:
+            if abs(versines[i, j]) >= NEAR:
                 continue
             sign = -1.0 if versines[i, j] < 0.0 else 1.0
             p, q = row_starts[i], column_starts[j]
@@ -123,7 +123,7 @@ def refine_sparse(versines, rows, columns):
                     difference -= sign * column_data[q]
                     q += 1
                 total += 0.5 * difference * difference
-            versines[i, j] = sign * max(total, 1e-300)
+            versines[i, j] = total if sign > 0.0 else -max(total, 1e-300)
 
 
 @jit(fastmath=SAFE)
