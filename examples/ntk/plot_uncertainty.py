@@ -5,9 +5,9 @@ How sure is a trained network?
 A network of scikit-learn is trained, and then left as it is.
 :class:`kernelkit.EmpiricalKernelUQ` takes the last hidden layer as features, whose
 posterior variance grows with the distance from the training rows, and gives it its unit
-by rows that were held out. Where training rows are, the intervals are about as wide as
-those of split conformal prediction and hold as many targets. Beyond them they widen and
-hold more, yet fewer than they promise: nothing in the data says what comes there.
+by rows that were held out. Where training rows are, the intervals hold as many targets
+as they promise. Beyond they widen, and yet hold far fewer: they tell that the network
+is less sure there, not where the truth is, which nothing in the data says.
 """
 
 import matplotlib.pyplot as plt
@@ -25,13 +25,13 @@ def target(x):
 
 X = rng.uniform(-2, 2, size=(400, 1))
 y = target(X[:, 0]) + 0.2 * rng.normal(size=400)
-network = MLPRegressor((64, 64), max_iter=1000, random_state=0)
+network = MLPRegressor(hidden_layer_sizes=(64, 64), max_iter=1000, random_state=0)
 model = EmpiricalKernelUQ(network, random_state=0).fit(X, y)
 
 grid = np.linspace(-4, 4, 401)[:, None]
 low, high = model.predict_interval(grid)
 fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
-ax.fill_between(grid[:, 0], low[:], high[:], alpha=0.3, label="90 % intervals")
+ax.fill_between(grid[:, 0], low, high, alpha=0.3, label="90 % intervals")
 ax.plot(grid, model.predict(grid), label="network")
 ax.plot(grid, target(grid), "k--", linewidth=1, label="truth")
 ax.plot(X, y, ".", color="0.5", markersize=3, label="training rows")
