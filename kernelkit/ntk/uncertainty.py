@@ -461,7 +461,6 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
 
     def _ask(self, given: Any, X: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
-            with np.errstate(over="ignore", invalid="ignore"):  # which the check sees
             values = self.estimator_.predict(self._known_rows(given, X))
         return check.predictions(self.estimator_, values, len(X))
 
