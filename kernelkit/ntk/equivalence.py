@@ -1,7 +1,7 @@
 """How near networks of finite width come to the kernel machine of infinite width."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -38,7 +38,7 @@ def equivalence_report(
     y: Any,
     X_test: Any = None,
     *,
-    widths: Sequence[int] | int = (128, 512, 2048, 8192),
+    widths: Any = (128, 512, 2048, 8192),
     n_seeds: int = 5,
     depth: int = 1,
     sigma_w: float = 2**0.5,
@@ -220,6 +220,7 @@ def equivalence_report(
     )
     check.parameters(model)
     rows, n, signs = _data(model, X, y, X_test)
+    _refuse_huge(model, rows, signs.shape[1], int(widths.max()))
     optimum = (NTKSVC if takes_labels else NTKSVR)(**shared, n_jobs=n_jobs)
     optimum.fit(rows[:n], y)
     problem = _problem(model, optimum.kernel_, rows, n, signs)
@@ -232,7 +233,6 @@ def equivalence_report(
         (_run, (problem, model, int(width), stream, verbose))
         for width, stream in zip(np.repeat(widths, n_seeds), streams, strict=True)
     ]
-    _refuse_huge(model, rows.shape[1], signs.shape[1], widths, rows.dtype.itemsize)
     with _parallel.threads(n_jobs) as run:
         results = run(todo)
 
@@ -286,10 +286,10 @@ def path_kernel_residual(estimator: Any, X: Any, y: Any, X_test: Any = None) -> 
     width; the other two do not penalize biases, whose part of the sum is without the
     powers.
 
-    This is a diagnostic, and no guarantee: where :math:`g_i` keeps its sign, as for the
-    losses of classes, :math:`n |c_i(x)|` is called the path kernel, but it weighs rows
-    by the slopes at :math:`x_i` alone. It is not symmetric, hence no kernel of a
-    Hilbert space, and no norm or bound can be based on it.
+    This is a diagnostic, and no guarantee. Where :math:`g_i` keeps the sign of
+    :math:`-y_i`, as for the losses of classes, :math:`n y_i c_i(x)` is called the path
+    kernel; but it weighs kernels by slopes at :math:`x_i` alone. So it is not
+    symmetric, not the kernel of a Hilbert space, and no norm or bound comes with it.
 
     Parameters
     ----------
@@ -657,12 +657,10 @@ def _log_log_slope(widths: Array, deviations: Array) -> tuple[float, float]:
     return float(slope), float(variance**0.5)
 
 
-def _refuse_huge(
-    model: Any, n_features: int, n_outputs: int, widths: Array, itemsize: int
-) -> None:
+def _refuse_huge(model: Any, rows: Array, n_outputs: int, width: int) -> None:
     """Refuse networks that exceed the memory, of which a step holds four copies."""
-    width = int(widths.max())
-    sizes = [n_features, *[width] * model.depth, n_outputs]
+    sizes = [rows.shape[1], *[width] * model.depth, n_outputs]
     n_weights = sum(before * after for before, after in pairwise(sizes))
     n_copies = 8 if model.init == "antisymmetric" else 4
-    check.memory(n_copies * n_weights * itemsize, "leave out the largest widths")
+    n_bytes = n_copies * n_weights * rows.dtype.itemsize
+    check.memory(n_bytes, "leave out the largest widths")
