@@ -9,7 +9,7 @@ from scipy.special import erf, expit, ndtr
 from reference import ntk
 
 GAP = 3e-6  # share of its objective that a machine may leave
-EPS = 1e-11  # relative error of a kernel
+EPS = 1e-11  # error of a kernel, relative to the roots of its diagonal
 
 
 def kernel(model, A, B):
@@ -81,8 +81,13 @@ def _machine(model, X, targets, queries, weights):
             rounding += eps * (C * (np.abs(K) @ size) ** 2).sum()
     if np.isfinite(rounding) and (model.dual_gap_ <= GAP).all():
         _assert_best(model, K, y, C, coef, rounding)
-    across = kernel(model, queries, rows)
-    return across @ coef, eps * np.abs(across) @ size + 1e-280
+    errors = eps * np.outer(_roots(model, queries), _roots(model, rows))
+    return kernel(model, queries, rows) @ coef, errors @ size + 1e-280
+
+
+def _roots(model, X):
+    """Compute the roots of the kernel of each row with itself."""
+    return np.sqrt([kernel(model, row[None], row[None])[0, 0] for row in np.asarray(X)])
 
 
 def _assert_best(model, K, y, C, coef, rounding):
