@@ -1,6 +1,7 @@
 """How sure a frozen network is, by the empirical kernel of its features."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -8,7 +9,7 @@ from scipy.stats import norm, spearmanr
 from sklearn.base import BaseEstimator, RegressorMixin, clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
-from sklearn.utils import Bunch, Tags
+from sklearn.utils import Tags
 
 from kernelkit import _parallel
 from kernelkit import _validation as check
@@ -23,6 +24,57 @@ _HEAVY = 1.0  # excess kurtosis of sources that are worth finding
 _FEWEST = 30  # held-out rows of which some can be spared for tuning
 _SHARES = np.logspace(-3.0, 0.0, 16)
 _LONGER = 1.05  # mean width, against the least, that growth with distance may cost
+
+
+@dataclass(frozen=True)
+class Report:
+    r"""What the features of a model say about its variances.
+
+    Attributes
+    ----------
+    rank : int
+    noise : float
+    decomposition : {"svd", "ica"}
+        What was chosen.
+    effective_rank : float
+        Exponential of the entropy of the shares of the energies :math:`S_j^2` [1]_.
+    participation_ratio : float
+        :math:`(\sum S_j^2)^2 / \sum S_j^4`.
+    concentration : ndarray of shape (n_components,)
+        Shares of the energy in the first 1, 2, ... components.
+    collapse : ndarray of shape (n_components + 1,)
+        Mean of v over that of :math:`\|a\|^2` at ranks 0, 1, ... of singular vectors;
+        of held-out rows if some were spared for it.
+    collapse_index : float
+        The same of what was chosen.
+    kurtosis : ndarray of shape (n_sources,) or None
+        Excess kurtosis of independent components, None if none were sought.
+    ica_converged : bool or None
+        Whether they were found.
+    error_correlation : float or None
+        Rank correlation of v with the residuals of held-out rows, None without them.
+    verdict : {"ok", "collapsed", "constant"}
+        "collapsed" if less than 0.05 of the variance is left, "constant" if all rows
+        have the same features.
+
+    References
+    ----------
+    .. [1] Roy & Vetterli (2007), "The effective rank: a measure of effective
+       dimensionality", EUSIPCO.
+    """
+
+    rank: int
+    noise: float
+    decomposition: str
+    effective_rank: float
+    participation_ratio: float
+    concentration: Array
+    collapse: Array
+    collapse_index: float
+    kurtosis: Array | None
+    ica_converged: bool | None
+    error_correlation: float | None
+    verdict: str
 
 
 class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
@@ -88,22 +140,8 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
     ----------
     estimator_ : estimator
         The fitted model.
-    report_ : Bunch
-        What was found:
-
-        - ``rank``, ``noise``, ``decomposition``: what was chosen;
-        - ``effective_rank``: exponential of the entropy of the shares of the energy;
-        - ``participation_ratio``: :math:`(\sum S_j^2)^2 / \sum S_j^4`;
-        - ``concentration``: shares of the energy in the first 1, 2, ... components;
-        - ``collapse``: mean of v over that of :math:`\|a\|^2` at ranks 0, 1, 2, ...,
-          of held-out rows if some were spared for it;
-        - ``collapse_index``: the same of what was chosen;
-        - ``kurtosis``: excess kurtosis of the sources, or None if none were sought;
-        - ``ica_converged``: whether they were found, or None;
-        - ``error_correlation``: rank correlation of v with the residuals of rows held
-          out, or None;
-        - ``verdict``: "ok", "collapsed" if less than 0.05 of the variance is left, or
-          "constant" if all rows have the same features.
+    report_ : Report
+        What was found: the spectrum, what was chosen, and a verdict.
     rank_ : int
         Number of components.
     noise_ : float
@@ -165,9 +203,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
        generalization in neural networks", NeurIPS 31.
     .. [2] Lei, G'Sell, Rinaldo, Tibshirani & Wasserman (2018), "Distribution-free
        predictive inference for regression", JASA 113(523), 1094-1111.
-    .. [3] Roy & Vetterli (2007), "The effective rank: a measure of effective
-       dimensionality", EUSIPCO.
-    .. [4] Golub, Heath & Wahba (1979), "Generalized cross-validation as a method for
+    .. [3] Golub, Heath & Wahba (1979), "Generalized cross-validation as a method for
        choosing a good ridge parameter", Technometrics 21(2), 215-223.
 
     Examples
@@ -263,11 +299,13 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         residuals = self._residuals(given, X, y)
 
         with _parallel.one_blas_thread:
-            self.report_ = self._decompose(features, y, residuals, seen, tuning, rng)
+            report = self._decompose(features, y, residuals, seen, tuning, rng)
         v = self.posterior_.variance(features, self.spectrum_, n_jobs=self.n_jobs)
         if self.calibration is not None:
             self._calibrate(v, residuals, seen, tuning, held)
-        self.report_.error_correlation = _correlation(v[held], residuals, held)
+        self.report_ = replace(
+            report, error_correlation=_correlation(v[held], residuals, held)
+        )
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -479,7 +517,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         seen: Array,
         tuning: Array,
         rng: np.random.Generator,
-    ) -> Bunch:
+    ) -> Report:
         """Find the spectrum, choose what is known of it, and report."""
         spectrum = self.spectrum_ = Spectrum.of(features[seen], rng=rng)
         if self.estimator is not None and not spectrum.energies.size:
@@ -505,7 +543,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         known = (probes @ basis) ** 2 @ (1.0 - self.posterior_.shares)
         prior = float(np.einsum("ij,ij->", probes, probes))
         index = max(1.0 - float(known.sum()) / (prior or 1.0), 0.0)
-        return Bunch(
+        return Report(
             rank=rank,
             noise=self.noise_,
             decomposition="ica" if is_ica else "svd",
@@ -516,6 +554,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
             collapse_index=index,
             kurtosis=None if sources is None else sources.kurtosis,
             ica_converged=None if sources is None else sources.converged,
+            error_correlation=None,
             verdict=_verdict(spectrum, index),
         )
 
