@@ -108,7 +108,7 @@ class TestTangents:
 
     @each_activation
     def test_kernel_equals_that_of_differences(self, activation):
-        """Seen red with the slope at the next layer, and without biases."""
+        """Seen red with the slope of another value."""
         network = mlp(activation=activation)
 
         J = tangent_features(network, X)
@@ -118,7 +118,6 @@ class TestTangents:
 
     @pytest.mark.parametrize("n_outputs", [2, 3])
     def test_kernel_is_the_mean_over_outputs(self, n_outputs):
-        """Seen red with the sum."""
         network = mlp(RNG.standard_normal((12, n_outputs)), activation="tanh")
 
         J = tangent_features(network, X)
@@ -146,10 +145,7 @@ class TestTangents:
         np.testing.assert_allclose(J @ J.T, network.tangent_kernel(X), rtol=1e-12)
 
     def test_wide_network_tends_to_the_neural_tangent_kernel(self):
-        """The distance falls like the root of the width, within 0.15 of the slope.
-
-        Seen red with the inputs not divided by the root of their number.
-        """
+        """The distance falls like the root of the width, within 0.15 of the slope."""
         expected = NeuralTangent(depth=1, sigma_b=0.3)(X)
         widths = [64, 256, 1024, 4096]
 
@@ -179,7 +175,6 @@ class TestTangents:
         assert (np.abs(S @ S.T - K) < 5.0 * scale).all()
 
     def test_rows_of_one_seed_are_comparable(self):
-        """Seen red with coefficients that depend on the number of rows."""
         network = mlp()
 
         whole = tangent_features(network, X, sketch=7, random_state=3)

@@ -172,7 +172,7 @@ class TestSpectrum:
         np.testing.assert_allclose(report.concentration, np.array([9, 10, 11]) / 11)
 
     def test_collapse_is_the_mean_of_the_variance(self):
-        """On the fit's rows a formula of traces. Seen red with a mean of ratios."""
+        """On the fit's rows a formula of traces."""
         model = bare().fit(X, Y)
 
         curve = model.collapse_curve(X)
@@ -377,7 +377,6 @@ class TestIntervals:
         assert got.tolist() == expected
 
     def test_held_out_rows_make_the_interval(self):
-        """Seen red with the quantile of all rows held out."""
         rows, y = smooth(200, np.random.default_rng(1))
         model = EmpiricalKernelUQ(random_state=0).fit(rows, y)
 
@@ -478,7 +477,6 @@ class TestIntervals:
         assert model.report_.error_correlation == pytest.approx(expected)
 
     def test_several_outputs_have_a_scale_each(self):
-        """Seen red with one quantile for all."""
         rows, y = smooth(200, np.random.default_rng(1))
         model = EmpiricalKernelUQ(random_state=0)
 
@@ -502,7 +500,6 @@ class TestIntervals:
             bare().fit(X, Y).predict_interval(Q)
 
     def test_ensemble_adds_the_variance_of_means(self):
-        """Seen red with the mean of the deviations."""
         models = [
             EmpiricalKernelUQ(random_state=seed).fit(*smooth(200, RNG))
             for seed in range(3)
@@ -549,7 +546,6 @@ class TestModels:
 
     @pytest.mark.parametrize("sketch", [None, 12])
     def test_tangents(self, network, sketch):
-        """Seen red with another sketch for queries."""
         rows, _ = smooth(60, np.random.default_rng(4))
         model = bare(
             estimator=network, cv="prefit", features="tangent", sketch=sketch, rank=4
@@ -562,7 +558,6 @@ class TestModels:
         )
 
     def test_pipeline_that_knows_names(self):
-        """Seen red with arrays passed on, of which it warns."""
         frame = pd.DataFrame(X, columns=list("abcde"))
         pipeline = make_pipeline(StandardScaler(), LinearRegression()).fit(frame, Y)
 
@@ -601,7 +596,6 @@ class TestEdges:
         assert np.ptp(high - low) < 1e-12
 
     def test_dead_units_do_not_matter(self):
-        """Seen red with a tail that counts them."""
         wide = np.hstack([X, np.zeros((40, 7))])
         model = bare(noise="tail", rank=2).fit(wide, Y)
 
@@ -612,7 +606,6 @@ class TestEdges:
 
     @pytest.mark.parametrize("scale", [1e-200, 1e100])
     def test_units_do_not_matter(self, scale):
-        """Seen red with squares of features that are not scaled."""
         got = bare(rank=3).fit(scale * X, Y).variance(scale * Q)
 
         expected = bare(rank=3).fit(X, Y).variance(Q)
