@@ -644,7 +644,7 @@ def length_scales(value: Any, n_features: int) -> Array:
 
 def whole(name: str, value: Any) -> int:
     """Check an argument that is a whole number >= 0."""
-    if not isinstance(value, Integral) or value < 0 or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         raise ValueError(
             f"The {name!r} argument must be a whole number >= 0. Got {value!r} instead."
         )
@@ -717,7 +717,7 @@ def row_pair(
     """
     accept = "csr" if takes_sparse else False
     dtypes = [np.float64, np.float32] if dtype is None else dtype
-    pair = []
+    pair: list[Any] = []
     for name, rows in (("X", X), ("Y", None if Y is X else Y)):
         if rows is None:
             pair.append(None)

@@ -42,7 +42,7 @@ def _arcsine_coefficients():
     return q.convert(kind=np.polynomial.Polynomial).coef
 
 
-ARCSINE = _arcsine_coefficients()
+ARCSINE = _arcsine_coefficients()  # type: ignore[no-untyped-call]
 
 
 @jit(fastmath=SAFE)

@@ -52,11 +52,9 @@ def attack(
 
 def _nearest(search: "_Search", margins: Array) -> Array:
     """Return the nearest row found on the other side of any margin."""
-    found = [search.run(margin) for margin in margins]
-    found = [z for z in found if z is not None]
-    if not found:
-        return search.x
-    return min(found, key=lambda z: float(np.abs(z - search.x).max()))
+    tried = [search.run(margin) for margin in margins]
+    found = [z for z in tried if z is not None]
+    return min(found, key=lambda z: float(np.abs(z - search.x).max()), default=search.x)
 
 
 class _Search:

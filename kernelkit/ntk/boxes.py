@@ -68,7 +68,7 @@ class Ball:
 
     def squares(self) -> Range:
         """Range of ``<z, z>``."""
-        norm = np.linalg.norm(self.center)
+        norm = float(np.linalg.norm(self.center))
         return max(norm - self.radius, 0.0) ** 2, (norm + self.radius) ** 2
 
 

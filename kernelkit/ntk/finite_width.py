@@ -93,9 +93,10 @@ class FiniteWidthClassifier(ClassifierMixin, BaseEstimator):
         outputs start at 0 at twice the cost. With the second one, outputs at the start
         are subtracted from all others.
     learning_rate : float or "auto", default="auto"
-        Length of a step. "auto" is half the number of rows over the largest eigenvalue
-        of the tangent kernel at the start, or a quarter of it, a sixteenth..., if the
-        descent diverges, as it does where narrow networks learn large targets.
+        Length of a step. "auto" is half the inverse of the curvature at the start, the
+        largest eigenvalue of the tangent kernel over the number of rows plus lambda,
+        or a quarter of it, a sixteenth..., if the descent diverges, as it does where
+        narrow networks learn large targets.
     max_iter : int, default=2000
         Most steps. The penalty is felt after some ``n C / learning_rate`` of them.
     tol : float, default=1e-3
@@ -509,15 +510,16 @@ def _train(estimator: Any, X: Array, y: Array, weights: Array, loss: Loss) -> No
         activation=Activation(estimator.activation, check.slopes(estimator.slopes)),
         scale_inputs=estimator.normalize == "d",
     )
-    with _parallel.one_blas_thread:
-        rate = estimator.learning_rate
+    penalty, rate = 1.0 / (weights.sum() * estimator.C), estimator.learning_rate
+    with (
+        _parallel.one_blas_thread,
+        np.errstate(over="ignore", invalid="ignore"),  # a descent that diverges
+    ):
         if rate == "auto":
             some = rows_for_rate(len(X))
             kernel = network.tangent_kernel(X[some])
-            rate = safe_learning_rate(kernel, weights[some])
-        descent = Descent(
-            loss, 1.0 / (weights.sum() * estimator.C), float(rate), estimator.max_iter
-        )
+            rate = safe_learning_rate(kernel, weights[some], penalty)
+        descent = Descent(loss, penalty, float(rate), estimator.max_iter)
         for _ in range(_MOST_STARTS):
             training = Training(
                 network.copy(), X, y, weights, descent, estimator.regularizer
@@ -563,6 +565,8 @@ def _take_steps(estimator: Any, training: Training, rng: np.random.Generator) ->
         n_iter += 1
     estimator.n_iter_ = n_iter
     estimator.objective_ = training.objective()
+    if not estimator.objective_ <= _EXPLODED * at_start:
+        return False
     if records:
         steps, outputs, slopes = map(np.array, zip(*records, strict=True))
         estimator.path_ = Bunch(steps=steps, outputs=outputs, slopes=slopes)

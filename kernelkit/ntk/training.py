@@ -75,18 +75,22 @@ class Descent:
     n_steps: int
 
 
-def safe_learning_rate(K: Array, weights: Array) -> float:
-    """Return half the total weight over the largest eigenvalue of weighed rows."""
+def safe_learning_rate(K: Array, weights: Array, penalty: float = 0.0) -> float:
+    """Return half the inverse of the curvature, for losses of curvature 1.
+
+    It is the largest eigenvalue of weighed rows over their weight, plus the penalty.
+    """
     root = np.sqrt(weights)[:, None]
-    vector = root
+    vector = np.ones((len(K), 1))
     largest = 0.0
     for _ in range(_N_POWER):
         vector = root * (K @ (root * vector))
         largest = float(np.linalg.norm(vector))
         if largest == 0.0:
-            return 1.0
-        vector = vector / largest
-    return 0.5 * float(weights.sum()) / largest
+            break
+        vector /= largest
+    curvature = largest / float(weights.sum()) + penalty
+    return 0.5 / curvature if curvature else 1.0
 
 
 def rows_for_rate(n_rows: int) -> slice:

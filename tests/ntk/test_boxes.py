@@ -77,7 +77,7 @@ class TestRanges:
             assert (outer[1] >= inner[1] - 1e-9).all()
 
     def test_shape_is_inside(self, radius, seed):
-        """Seen red with the near norm on both sides, and with 9 for the minimum of h."""
+        """Seen red with the near norm on both sides, and 9 for the minimum of h."""
         X, norms, box, Z = case(radius, seed)
         low, high = shape_range(box.products(X), box.squares(), norms)
         G = shape(Z, X)
@@ -123,6 +123,7 @@ def test_small_boxes_have_small_ranges(name):
 
 def test_least_of_h_is_rounded_down():
     """Seen red with one digit less."""
+
     def h(u):
         return 2 * u * (np.pi - np.arccos(u)) + np.sqrt(1 - u**2)
 
@@ -157,5 +158,9 @@ def test_clip_cuts_the_box():
 def test_others_are_refused(params):
     with pytest.raises(ValueError, match="certified for the activations"):
         kernel_range(
-            NeuralTangent(**params), 1, (np.zeros(1), np.ones(1)), (0.0, 1.0), np.ones(1)
+            NeuralTangent(**params),
+            1,
+            (np.zeros(1), np.ones(1)),
+            (0.0, 1.0),
+            np.ones(1),
         )

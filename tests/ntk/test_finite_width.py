@@ -143,7 +143,8 @@ class TestRegressor:
     def test_learns(self, loss):
         X = rows(80)
         y = np.sin(X[:, 0])
-        model = regressor(loss=loss, C=30.0, epsilon=0.05, tol=5e-3, max_iter=5000).fit(X, y)
+        model = regressor(loss=loss, C=30.0, epsilon=0.05, tol=5e-3, max_iter=5000)
+        model.fit(X, y)
         assert model.score(X, y) > 0.9
 
     def test_wide_network_is_the_kernel_machine(self):

@@ -36,9 +36,7 @@ def slow_outputs(network, x):
     total = np.zeros(network.weights[-1].shape[1])
     for c, sign in enumerate(network.signs):
         h = x
-        for layer, (W, b) in enumerate(
-            zip(network.weights, network.biases, strict=True)
-        ):
+        for W, b in zip(network.weights, network.biases, strict=True):
             z = 1.3 / np.sqrt(len(h)) * W[c] @ h + 0.4 * b[c]
             h = network.activation(z)
         total += sign * z
