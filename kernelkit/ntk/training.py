@@ -81,14 +81,14 @@ def safe_learning_rate(K: Array, weights: Array, penalty: float = 0.0) -> float:
     It is the largest eigenvalue of weighed rows over their weight, plus the penalty.
     """
     root = np.sqrt(weights)[:, None]
-    vector = np.ones((len(K), 1))
+    vector = root
     largest = 0.0
     for _ in range(_N_POWER):
         vector = root * (K @ (root * vector))
         largest = float(np.linalg.norm(vector))
         if largest == 0.0:
             break
-        vector /= largest
+        vector = vector / largest
     curvature = largest / float(weights.sum()) + penalty
     return 0.5 / curvature if curvature else 1.0
 
