@@ -72,16 +72,17 @@ def _machine(model, X, targets, queries, weights):
     C = model.C * (np.ones(len(X)) if weights is None else weights)
     rows, y, C = np.asarray(X)[C > 0.0], targets[C > 0.0], C[C > 0.0]
     [coef], size = model.dual_coef_, np.abs(model.dual_coef_[0])
-    eps = _kernel_error(model, rows, queries)
+    if _is_rough(model, rows, queries):
+        return 0.0, np.inf
     with np.errstate(over="ignore", invalid="ignore"):
         K = kernel(model, rows, rows)
-        rounding = eps * (C * (1.0 + np.abs(y) + np.abs(K) @ size)).sum()
-        rounding += eps * (size @ np.abs(K) @ size + size.sum())
+        rounding = EPS * (C * (1.0 + np.abs(y) + np.abs(K) @ size)).sum()
+        rounding += EPS * (size @ np.abs(K) @ size + size.sum())
         if model.loss.startswith("squared"):
-            rounding += eps * (C * (np.abs(K) @ size) ** 2).sum()
+            rounding += EPS * (C * (np.abs(K) @ size) ** 2).sum()
     if np.isfinite(rounding) and (model.dual_gap_ <= GAP).all():
         _assert_best(model, K, y, C, coef, rounding)
-    errors = eps * np.outer(_roots(model, queries), _roots(model, rows))
+    errors = EPS * np.outer(_roots(model, queries), _roots(model, rows))
     return kernel(model, queries, rows) @ coef, errors @ size + 1e-280
 
 
@@ -103,10 +104,10 @@ def _assert_best(model, K, y, C, coef, rounding):
     assert (low <= y * coef).all() and (y * coef <= high).all()
 
 
-def _kernel_error(model, *blocks):
-    """Smooth activations see the rounding of angles between long rows."""
+def _is_rough(model, *blocks):
+    """Tell whether a smooth activation sees the rounding of angles of long rows."""
     largest = max(np.abs(np.asarray(X, dtype=float)).max(initial=0.0) for X in blocks)
-    return np.inf if model.activation in ("erf", "gelu") and largest > 1e3 else EPS
+    return model.activation in ("erf", "gelu") and largest > 1e3
 
 
 def _signs(X):
@@ -134,6 +135,7 @@ def machine_class_bounds(model, X, queries, weights=None):
 def probability_bounds(model, X, queries, weights=None):
     """Return what the probabilities of two classes must lie between."""
     low, high = decision_bounds(model, X, queries, weights)
+    low, high = low + np.zeros(len(queries)), high + np.zeros(len(queries))
     below = np.column_stack([expit(-high), expit(low)])
     above = np.column_stack([expit(-low), expit(high)])
     return (1.0 - EPS) * below - EPS, (1.0 + EPS) * above + EPS
