@@ -359,7 +359,9 @@ def path_kernel_residual(estimator: Any, X: Any, y: Any, X_test: Any = None) -> 
     rate = estimator.learning_rate
     if rate == "auto":
         some = X[rows_for_rate(n)]
-        rate = safe_learning_rate(network.tangent_kernel(some), np.ones(len(some)))
+        penalty = _descent(estimator, n, 1.0, 1).penalty
+        kernel = network.tangent_kernel(some)
+        rate = safe_learning_rate(kernel, np.ones(len(some)), penalty)
     rate = float(rate)
     descent = _descent(estimator, n, rate, estimator.max_iter)
     training = Training(network, X, y, np.ones(n), descent, estimator.regularizer)

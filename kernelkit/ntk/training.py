@@ -81,7 +81,8 @@ def safe_learning_rate(K: Array, weights: Array, penalty: float = 0.0) -> float:
     It is the largest eigenvalue of weighed rows over their weight, plus the penalty.
     """
     root = np.sqrt(weights)[:, None]
-    vector = root
+    row = int(K.diagonal().argmax())  # not orthogonal to K if ones are, as for x and -x
+    vector = root * (1.0 + K[:, row, None] / max(K[row, row], np.finfo(K.dtype).tiny))
     largest = 0.0
     for _ in range(_N_POWER):
         vector = root * (K @ (root * vector))

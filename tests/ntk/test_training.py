@@ -142,6 +142,8 @@ def test_rate_is_half_the_inverse_of_the_largest_eigenvalue():
     rate = safe_learning_rate(K, w)
     assert rate == pytest.approx(0.5 * w.sum() / largest, rel=1e-3)
     assert safe_learning_rate(0 * K, w) == 1.0
+    opposite = np.array([[1.0, -1.0], [-1.0, 1.0]])  # of which rows add up to 0
+    assert safe_learning_rate(opposite, np.ones(2)) == pytest.approx(0.5)
 
 
 def test_rows_for_the_rate_are_few():
