@@ -333,7 +333,10 @@ def test_sparse_tag_is_true(Estimator, layout, record_property):
 
 @each_estimator
 def test_every_method_has_a_slow_twin(Estimator):
-    """Also one that depends on parameters. Seen red with the twin of `survival` removed."""
+    """Also one that depends on parameters.
+
+    Seen red with the twin of `survival` removed.
+    """
     methods = {method for method in QUERY_METHODS if hasattr(Estimator, method)}
     assert TWINS.get(Estimator.__name__, {}).keys() == methods
 

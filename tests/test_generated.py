@@ -19,8 +19,8 @@ HARD = np.array([-np.inf, -0.0, 0.0, 1.0, 2.0**53, 2.0**62, 2.0**63, np.inf])
 # Words of a refusal.
 ALLOWED = re.compile(
     "algorithm=|infinity|rescale|bandwidth|2 classes|weights add up|zeta > 0|"
-    "features are zero|minimum of 2|raise alpha|step has no slope|lower C|held-out rows|"
-    "descent diverged"
+    "features are zero|minimum of 2|raise alpha|step has no slope|lower C|"
+    "held-out rows|descent diverged"
 )
 
 GIVEN = {  # what the twins compute

@@ -101,7 +101,8 @@ def _assert_best(model, K, y, C, coef, rounding):
     assert best - ntk.dual(model.loss, K, y, C, coef, epsilon) <= GAP * best + rounding
     limits = {"hinge": (0.0, C), "squared_hinge": (0.0, np.inf)}
     low, high = limits.get(model.loss, (-np.inf, np.inf))
-    assert (low <= y * coef).all() and (y * coef <= high).all()
+    assert (low <= y * coef).all()
+    assert (y * coef <= high).all()
 
 
 def _is_rough(model, *blocks):
