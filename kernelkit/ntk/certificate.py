@@ -1,5 +1,6 @@
 """Radii within which no change of the features changes the predicted class."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,9 @@ import numpy.typing as npt
 
 from kernelkit import _parallel
 from kernelkit.kernels import NeuralTangent
-from kernelkit.ntk.boxes import Ball, Box, expand_shape, kernel_range, shape_range
+from kernelkit.ntk.boxes import Ball, Box, Range
+from kernelkit.ntk.layers import kernel_range
+from kernelkit.ntk.one_layer import Expansion, OneLayer
 
 Array = npt.NDArray[Any]
 Clip = tuple[float, float] | None
@@ -53,27 +56,20 @@ def certify(
         0 where not even the row itself is certain, inf where a row keeps its class
         whatever its features are within `clip`.
     """
-    size = 1.0
-    if _has_shape(kernel):  # then homogeneous
-        size = float(max(np.abs(X_fit).max(), np.abs(X).max())) or 1.0
+    layer, size = OneLayer.of(kernel, X.shape[1]), 1.0
+    if layer is not None:  # it is homogeneous: sizes near 1 keep all powers in range
+        size = float(max(np.abs(X_fit).max(), np.abs(X).max(), layer.bias)) or 1.0
         X_fit, X = X_fit / size, X / size
         clip = None if clip is None else (clip[0] / size, clip[1] / size)
-    bound = _LowerBound(kernel, X_fit, method, clip)
+        layer = replace(
+            layer, constant=layer.constant / size**2, bias=layer.bias / size
+        )
+    bound = _LowerBound(kernel, layer, X_fit, method, clip)
     tasks = [
         (_radius, (bound, x, margin)) for x, margin in zip(X, margins, strict=True)
     ]
     with _parallel.one_blas_thread, _parallel.threads(n_jobs) as run:
         return size * np.array(run(tasks))
-
-
-def _has_shape(kernel: NeuralTangent) -> bool:
-    """Tell whether `shape_range` bounds the kernel, up to a factor."""
-    return (
-        kernel.activation == "relu"
-        and kernel.depth == 1
-        and kernel.sigma_b == 0.0
-        and kernel.train_from == 0
-    )
 
 
 def _radius(bound: "_LowerBound", x: Array, margins: Array) -> float:
@@ -101,14 +97,18 @@ class _LowerBound:
     """Lower bound of weighted sums of kernels over the rows around a row."""
 
     def __init__(
-        self, kernel: NeuralTangent, X_fit: Array, method: str, clip: Clip
+        self,
+        kernel: NeuralTangent,
+        layer: OneLayer | None,
+        X_fit: Array,
+        method: str,
+        clip: Clip,
     ) -> None:
-        self.kernel = kernel
-        self.X = X_fit
-        self.norms = np.linalg.norm(X_fit, axis=1)
-        self.method = method
-        self.clip = clip
-        self.has_shape = _has_shape(kernel)
+        self.kernel, self.layer = kernel, layer
+        self.method, self.clip = method, clip
+        if layer is not None:
+            X_fit = np.column_stack([X_fit, np.full(len(X_fit), layer.bias)])
+        self.X, self.norms = X_fit, np.linalg.norm(X_fit, axis=1)
 
     def holds_everything(self, x: Array, radius: float) -> bool:
         """Tell whether all of `clip` is within the radius."""
@@ -119,40 +119,33 @@ class _LowerBound:
 
     def __call__(self, x: Array, radius: float, margins: Array) -> Array:
         """Bound each row's sum from below, rounding included."""
-        region: Any = Box.around(x, radius, self.clip)
-        if self.method == "paper":  # the ball that the box lies in
-            region = Ball(x, radius * np.sqrt(len(x)))
-        products, squares = region.products(self.X), region.squares()
-        if self.has_shape:
-            least, largest = shape_range(products, squares, self.norms)
+        box, ball = Box.around(x, radius, self.clip), Ball(x, radius * len(x) ** 0.5)
+        if self.layer is not None:
+            box, ball = box.append(self.layer.bias), ball.append(self.layer.bias)
+        region = ball if self.method == "paper" else box
+        ranges = region.products(self.X), region.squares(), self.norms
+        if self.layer is not None:
+            least, largest = self.layer.range(*ranges)
         else:
-            least, largest = kernel_range(
-                self.kernel, len(x), products, squares, self.norms
-            )
+            least, largest = kernel_range(self.kernel, len(x), *ranges)
         plus, minus = np.maximum(margins, 0.0), np.minimum(margins, 0.0)
         bounds = plus @ least + minus @ largest
-        if self.has_shape and self.method == "linear":
-            bounds = np.maximum(
-                bounds, self._linear(region, products, squares, margins, least, largest)
-            )
+        if self.layer is not None and self.method == "linear":
+            about = self.layer.expand(*ranges)
+            expanded = self._expanded(box, about, margins, (least, largest))
+            bounds = np.maximum(bounds, expanded)
         sizes = np.maximum(np.abs(least), np.abs(largest))
         return bounds - _ROUNDING * (np.abs(margins) @ sizes)
 
-    def _linear(
-        self,
-        box: Box,
-        products: Any,
-        squares: Any,
-        margins: Array,
-        least: Array,
-        largest: Array,
+    def _expanded(
+        self, box: Box, about: Expansion, margins: Array, interval: Range
     ) -> Array:
         """Bound the sum of expansions, in which terms of opposite sign cancel.
 
         Where the error of the expansion is more than half the interval, the interval
         takes its place.
         """
-        about = expand_shape(products, squares, self.norms)
+        least, largest = interval
         half = (largest - least) / 2.0
         plus, minus = np.maximum(margins, 0.0), np.minimum(margins, 0.0)
         below, above = about.below <= half, about.above <= half

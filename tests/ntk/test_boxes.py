@@ -5,7 +5,9 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from kernelkit.kernels import NeuralTangent
-from kernelkit.ntk.boxes import Ball, Box, expand_shape, kernel_range, shape_range
+from kernelkit.ntk.boxes import Ball, Box
+from kernelkit.ntk.layers import kernel_range
+from kernelkit.ntk.one_layer import OneLayer
 
 RADII = (1e-9, 1e-3, 0.1, 1.0, 30.0)
 KERNELS = {
@@ -18,6 +20,9 @@ KERNELS = {
     "erf, one layer": NeuralTangent(activation="erf"),
     "linear": NeuralTangent(depth=2, activation="linear", sigma_b=0.5),
 }
+
+
+RELU = OneLayer.of(NeuralTangent(), 4)
 
 
 def points(box, rng, n=60):
@@ -79,7 +84,7 @@ class TestRanges:
     def test_shape_is_inside(self, radius, seed):
         """Seen red with the near norm on both sides, and 9 for the minimum of h."""
         X, norms, box, Z = case(radius, seed)
-        low, high = shape_range(box.products(X), box.squares(), norms)
+        low, high = RELU.range(box.products(X), box.squares(), norms)
         G = shape(Z, X)
         slack = 1e-12 * np.abs(G).max()
         assert (low - slack <= G).all()
@@ -88,7 +93,7 @@ class TestRanges:
     def test_expansion_error_is_inside(self, radius, seed):
         """Seen red with 0 for the error below, and with the middle of k above."""
         X, norms, box, Z = case(radius, seed)
-        about = expand_shape(box.products(X), box.squares(), norms)
+        about = RELU.expand(box.products(X), box.squares(), norms)
         linear = (
             about.constant
             + about.by_product * (Z @ X.T)
@@ -111,6 +116,47 @@ class TestRanges:
         assert (high + slack >= K).all()
 
 
+LAYERS = {
+    "none": NeuralTangent(0, sigma_w=1.5, sigma_b=0.4),
+    "relu": NeuralTangent(sigma_w=1.5, sigma_b=0.4),
+    "raw": NeuralTangent(sigma_w=1.5, sigma_b=0.4, normalize=None),
+    "leaky": NeuralTangent(activation="leaky_relu", slopes=(0.3, 1.0)),
+    "absolute": NeuralTangent(activation="leaky_relu", slopes=(-1, 1), sigma_b=0.2),
+    "linear": NeuralTangent(activation="linear", sigma_b=0.3),
+}
+
+
+@pytest.mark.parametrize("radius", RADII[:4])
+@pytest.mark.parametrize("name", LAYERS)
+def test_one_layer_is_inside(name, radius):
+    """Ranges and expansions hold the kernel, up to its factor.
+
+    Seen red without the constant, and without the part that goes through.
+    """
+    kernel = LAYERS[name]
+    X, _, box, Z = case(radius)
+    layer = OneLayer.of(kernel, 4)
+    size = 4 if kernel.normalize == "d" else 1
+    factor = kernel.sigma_w**2 / size
+    if kernel.depth:
+        factor *= kernel.sigma_w**2 / (2 * np.pi)
+    K = kernel(Z, X) / factor
+    box = box.append(layer.bias)
+    X = np.column_stack([X, np.full(len(X), layer.bias)])
+    Z = np.column_stack([Z, np.full(len(Z), layer.bias)])
+    ranges = box.products(X), box.squares(), np.linalg.norm(X, axis=1)
+    slack = 1e-11 * np.abs(K).max()
+    low, high = layer.range(*ranges)
+    assert (low - slack <= K).all()
+    assert (high + slack >= K).all()
+    about = layer.expand(*ranges)
+    linear = about.by_product * (Z @ X.T)
+    linear += about.by_square * (Z**2).sum(1)[:, None]
+    error = K - about.constant - linear
+    assert (error >= -about.below - slack).all()
+    assert (error <= about.above + slack).all()
+
+
 @pytest.mark.parametrize("name", KERNELS)
 def test_small_boxes_have_small_ranges(name):
     """Seen red with ranges of D that do not shrink."""
@@ -129,7 +175,7 @@ def test_least_of_h_is_rounded_down():
 
     least = minimize_scalar(h, bounds=(-0.9, -0.7)).fun
     assert least == pytest.approx(-0.42973782, abs=1e-8)
-    low, _ = shape_range((np.array([-1.0]), np.array([1.0])), (1.0, 1.0), np.ones(1))
+    low, _ = RELU.range((np.array([-1.0]), np.array([1.0])), (1.0, 1.0), np.ones(1))
     assert -1e-7 < low[0] - least <= 0.0
 
 
