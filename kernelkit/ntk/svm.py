@@ -443,7 +443,8 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
             How functions are bounded on a box. "interval" bounds each term of their
             sums alone; with up to one hidden layer of relus or leaky relus, "linear"
             also expands the terms to first order, so that those of opposite sign
-            cancel, and else it is the same; "paper" is the first with a ball around the box [1]_.
+            cancel, and else it is the same; "paper" is the first with a ball around
+            the box [1]_.
         clip : tuple of (float, float) or None, default=None
             Range that the features are known to stay in, such as (0, 1) for pixels.
 
