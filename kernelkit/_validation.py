@@ -1,7 +1,7 @@
 """The only code that looks at raw user input; imported as ``check``."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from numbers import Integral, Real
 from typing import Any
@@ -248,6 +248,16 @@ def positive(name: str, value: Any) -> float:
             f"The {name!r} argument must be a finite number > 0. Got {value!r} instead."
         )
     return float(value)
+
+
+def positives(name: str, values: Any) -> list[float]:
+    """Check an argument that is a sequence of finite numbers > 0."""
+    if not isinstance(values, Iterable) or isinstance(values, str):
+        raise ValueError(
+            f"The {name!r} argument must be a sequence of finite numbers > 0. Got "
+            f"{values!r} instead."
+        )
+    return [positive(name, value) for value in values]
 
 
 def feature_range(clip: Any, X: Array) -> tuple[float, float] | None:

@@ -15,6 +15,7 @@ Clip = tuple[float, float] | None
 _DOUBLINGS = 12
 _BISECTIONS = 7
 _N_STEPS = 10
+_TIE = 1e-9  # radius to begin with at a row between two classes, relative to its size
 
 
 def attack(
@@ -25,7 +26,7 @@ def attack(
     *,
     clip: Clip,
     n_jobs: int | None,
-) -> tuple[Array, Array]:
+) -> Array:
     """Search the box around each row for rows of another class.
 
     Projected gradient descent on each function, in boxes of which the smallest that
@@ -33,28 +34,17 @@ def attack(
 
     Returns
     -------
-    radii : ndarray of shape (n_samples,)
-        Largest change of a feature that is needed at most; inf if no row was found.
-    adversaries : ndarray of shape (n_samples, n_features)
-        The rows that were found, or else the rows themselves.
+    found : ndarray of shape (n_samples, n_rivals, n_features)
+        Near rows where a function is negative; the row itself where none was found, or
+        the function is negative at once.
     """
     tasks = [
-        (_nearest, (_Search(kernel, X_fit, clip, x), margin))
-        for x, margin in zip(X, margins, strict=True)
+        (_Search(kernel, X_fit, clip, x).run, (margin,))
+        for x, rivals in zip(X, margins, strict=True)
+        for margin in rivals
     ]
     with _parallel.one_blas_thread, _parallel.threads(n_jobs) as run:
-        found = run(tasks)
-    adversaries = np.array(found).reshape(X.shape)
-    radii = np.abs(adversaries - X).max(axis=1)
-    changed = np.array([(z != x).any() for z, x in zip(adversaries, X, strict=True)])
-    return np.where(changed, radii, np.inf), adversaries
-
-
-def _nearest(search: "_Search", margins: Array) -> Array:
-    """Return the nearest row found on the other side of any margin."""
-    tried = [search.run(margin) for margin in margins]
-    found = [z for z in tried if z is not None]
-    return min(found, key=lambda z: float(np.abs(z - search.x).max()), default=search.x)
+        return np.array(run(tasks)).reshape(len(X), -1, X.shape[1])
 
 
 class _Search:
@@ -65,12 +55,15 @@ class _Search:
     ) -> None:
         self.kernel, self.X_fit, self.clip, self.x = kernel, X_fit, clip, x
 
-    def run(self, margin: Array) -> Array | None:
-        """Find a near row where the weighted sum of kernels is not positive."""
+    def run(self, margin: Array) -> Array:
+        """Find a near row where the weighted sum of kernels is negative."""
+        value = self._value(self.x, margin)
+        if value < 0.0:
+            return self.x
         slope = np.abs(self._gradient(self.x, margin)).sum()
         size = float(np.abs(self.x).max()) or 1.0
-        reach = self._value(self.x, margin) / slope if slope > 0.0 else np.inf
-        high = min(reach, size)  # exact if the sum were linear
+        reach = value / slope if slope > 0.0 else size
+        high = min(reach, size) if value > 0.0 else _TIE * size
         low, best = 0.0, None
         for _ in range(_DOUBLINGS):
             best = self._descend(margin, high, self.x)
@@ -78,7 +71,7 @@ class _Search:
                 break
             low, high = high, 2.0 * high
         if best is None:
-            return None
+            return self.x
         for _ in range(_BISECTIONS):
             high = float(np.abs(best - self.x).max())
             middle = (low + high) / 2.0
@@ -90,15 +83,17 @@ class _Search:
         return best
 
     def _descend(self, margin: Array, radius: float, start: Array) -> Array | None:
-        """Walk downhill within a box until the sum is not positive."""
+        """Walk downhill within a box until the sum is negative."""
         box = Box.around(self.x, radius, self.clip)
         z = np.clip(start, box.low, box.high)
         for step in np.linspace(radius, radius / _N_STEPS, _N_STEPS):
-            if self._value(z, margin) <= 0.0:
+            if self._value(z, margin) < 0.0:
                 return z
             uphill = np.sign(self._gradient(z, margin))
+            if not uphill.any():  # as at a row of zeros
+                uphill = np.sign(margin @ self.X_fit)
             z = np.clip(z - step * uphill, box.low, box.high)
-        return z if self._value(z, margin) <= 0.0 else None
+        return z if self._value(z, margin) < 0.0 else None
 
     def _value(self, z: Array, margin: Array) -> float:
         return float((self.kernel(z[None], self.X_fit) @ margin).item())

@@ -37,7 +37,7 @@ def error_bound(
     K_diag : ndarray of shape (n,)
         k(x, x) of the training rows.
     norms : ndarray of shape (n_machines,)
-        Norms of the machines in the space of the kernel.
+        Norms of the machines in the space of the kernel, or upper bounds of them.
     n_support : int
         Number of rows that some machine leans on.
     delta : float
@@ -77,6 +77,7 @@ def _pac_bayes(
     n = len(margins)
     scales = norm * np.sqrt(K_diag)
     cosines = np.divide(margins, scales, out=np.zeros(n), where=scales > 0)
+    cosines = np.clip(cosines, -1.0, 1.0)  # despite rounding
     risks = np.array([(known * ndtr(-mu * cosines)).mean() for mu in _SHARPNESS])
     slack = np.log(2.0 * np.sqrt(n) * len(_SHARPNESS) / delta)
     return 2.0 * float(_invert_kl(risks, (_SHARPNESS**2 / 2.0 + slack) / n).min())

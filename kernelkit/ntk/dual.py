@@ -20,6 +20,7 @@ Values = npt.NDArray[np.float64]
 
 _ROUND = 500  # steps after which the gap is looked at
 _ROUNDED = 1e-6  # a gap that rounding may leave
+_SHARPEST = 1e-8  # share of a squared norm that rounding may take
 _EPS = np.finfo(np.float64).eps
 
 
@@ -31,8 +32,6 @@ class Machine:
     ----------
     coef : ndarray of shape (n,)
         Coefficients a.
-    norm : float
-        Its norm in the space of the kernel.
     gap : float
         An upper bound of what could still be gained, as a share of the objective.
     n_iter : int
@@ -43,7 +42,6 @@ class Machine:
     """
 
     coef: Values
-    norm: float
     gap: float
     n_iter: int
     converged: bool
@@ -105,13 +103,13 @@ def solve(
     Warns
     -----
     ConvergenceWarning
-        If `stop.max_iter` was not enough.
+        If `stop.max_iter` was not enough, or rounding left a gap.
     """
     if starts is None:
         starts = np.zeros_like(targets)
     with _parallel.one_blas_thread, _parallel.threads(n_jobs) as run:
         if loss == "squared":
-            machines = _solve_squared(K, targets, C)
+            machines = _solve_squared(K, targets, C, stop)
         elif loss == "logistic":
             each = zip(targets, C, starts, strict=True)
             machines = run([(_solve_logistic, (K, *one, stop)) for one in each])
@@ -127,8 +125,8 @@ def solve_with_intercept(
 ) -> list[Machine]:
     """Train machines with the hinge loss and an intercept, which has no penalty.
 
-    The parameters are those of `solve`; libsvm copies what it needs of `K`, and runs
-    until `stop.tol` is met.
+    The parameters are those of `solve`; libsvm copies what it needs of `K`, runs until
+    `stop.tol` is met, and warns if `stop.max_iter` rounds were not enough.
     """
     each = zip(targets, C, strict=True)
     with _parallel.one_blas_thread, _parallel.threads(n_jobs) as run:
@@ -137,7 +135,7 @@ def solve_with_intercept(
 
 def _run_libsvm(K: Array, targets: Array, C: Array, stop: Stop) -> Machine:
     K_own, own, weights, rows = _taking_part(K, targets, C)
-    machine = SVC(kernel="precomputed", tol=stop.tol)
+    machine = SVC(kernel="precomputed", tol=stop.tol, max_iter=stop.max_iter * _ROUND)
     machine.fit(K_own, own, sample_weight=weights)
     coef = np.zeros(len(C))
     coef[rows[machine.support_]] = machine.dual_coef_[0]
@@ -146,18 +144,51 @@ def _run_libsvm(K: Array, targets: Array, C: Array, stop: Stop) -> Machine:
     box = Box.of("hinge", own, weights)
     gap = box.gap(coef[rows], box.slopes(coef[rows], values[rows] + intercept))
     n_iter = int(machine.n_iter_[0])
-    return Machine(coef, _norm(coef, values), gap, n_iter, True, intercept)
+    return Machine(coef, gap, n_iter, not machine.fit_status_, intercept)
+
+
+def norms(K: Array, coefs: Array) -> tuple[Values, Values]:
+    """Compute norms in the space of the kernel, and upper bounds despite rounding.
+
+    Large coefficients of opposite signs cancel in ``a' K a``, up to less than nothing;
+    the squares of ``L' a`` with K = L L' do not.
+
+    Parameters
+    ----------
+    K : ndarray of shape (n, n)
+    coefs : ndarray of shape (n_machines, n)
+
+    Returns
+    -------
+    norms, bounds : ndarray of shape (n_machines,)
+    """
+    roots = np.sqrt(K.diagonal())
+    error = (32.0 + np.sqrt(len(K))) * _EPS  # of entries and of their sums
+    with _parallel.one_blas_thread:
+        squares = np.maximum(((coefs @ K) * coefs).sum(axis=1), 0.0)
+        rounding = error * (np.abs(coefs) @ roots) ** 2
+        if (rounding > _SHARPEST * squares).any():
+            scales = np.where(roots > 0.0, roots, 1.0)
+            correlations = K / scales / scales[:, None]
+            L, pivots, rank, _ = linalg.lapack.dpstrf(correlations, tol=error, lower=1)
+            projected = (coefs * scales)[:, pivots - 1] @ np.tril(L)[:, :rank]
+            squares = (projected**2).sum(axis=1)
+    return np.sqrt(squares), np.sqrt(squares + rounding)
 
 
 def _warn_of_gaps(machines: list[Machine], stop: Stop) -> None:
-    gaps = [machine.gap for machine in machines if not machine.converged]
-    if gaps:
-        warn(
-            f"{len(gaps)} of {len(machines)} machines stopped with a relative duality "
-            f"gap of up to {max(gaps):.2g} (gap_tol={stop.gap_tol:g}): raise max_iter, "
-            "lower C or rescale X.",
-            ConvergenceWarning,
-        )
+    open_ = [machine for machine in machines if not machine.converged]
+    if not open_:
+        return
+    remedy = "lower C or rescale X"
+    if any(machine.n_iter == stop.max_iter for machine in open_):
+        remedy += ", or raise max_iter if that shrinks the gap"
+    warn(
+        f"{len(open_)} of {len(machines)} machines stopped with a relative duality "
+        f"gap of up to {max(machine.gap for machine in open_):.2g} "
+        f"(gap_tol={stop.gap_tol:g}): {remedy}.",
+        ConvergenceWarning,
+    )
 
 
 @dataclass(frozen=True)
@@ -249,9 +280,7 @@ def _descend(
             tol *= 0.1
     slopes = box.slopes(coef, values(coef))  # without the rounding of all steps
     gap = box.gap(coef, slopes)
-    norm = _norm(coef, box.values(coef, slopes))
-    converged = met and gap <= max(2.0 * stop.gap_tol, _ROUNDED)
-    return Machine(full, norm, gap, n_iter, converged)
+    return Machine(full, gap, n_iter, met and _is_small(gap, stop))
 
 
 def _solve_logistic(
@@ -291,11 +320,14 @@ def _solve_logistic(
             if new <= current + 1e-4 * length * slope:
                 break
             length *= 0.5
+        else:  # rounding hides what could be gained
+            converged = _is_small(gap, stop)
+            break
         coef, values = coef + length * step, values + length * change
         current = objective(coef, values)
     full = np.zeros(len(start))
     full[rows] = coef
-    return Machine(full, _norm(coef, values), gap, n_iter, converged)
+    return Machine(full, gap, n_iter, converged)
 
 
 def _solve_scaled(K: Array, root: Array, right: Array) -> Values:
@@ -309,7 +341,7 @@ def _solve_scaled(K: Array, root: Array, right: Array) -> Values:
     return x
 
 
-def _solve_squared(K: Array, targets: Array, C: Array) -> list[Machine]:
+def _solve_squared(K: Array, targets: Array, C: Array, stop: Stop) -> list[Machine]:
     """Solve ``(K + diag(1 / 2C)) a = targets``, once for all machines if they share C.
 
     Raises
@@ -318,15 +350,15 @@ def _solve_squared(K: Array, targets: Array, C: Array) -> list[Machine]:
         If K is singular and C too large to help.
     """
     if (C[0] == C).all():
-        return _factorize(K, targets, C[0])
+        return _factorize(K, targets, C[0], stop)
     return [
         machine
         for y, c in zip(targets, C, strict=True)
-        for machine in _factorize(K, y[None], c)
+        for machine in _factorize(K, y[None], c, stop)
     ]
 
 
-def _factorize(K: Array, targets: Array, C: Array) -> list[Machine]:
+def _factorize(K: Array, targets: Array, C: Array, stop: Stop) -> list[Machine]:
     n = len(C)
     K, targets, C, rows = _taking_part(K, targets, C)
     shifted = K.copy()
@@ -346,7 +378,7 @@ def _factorize(K: Array, targets: Array, C: Array) -> list[Machine]:
         residual = own - 2.0 * C * (y - values)
         primal = 0.5 * (own @ values) + C @ (y - values) ** 2
         gap = _relative(max(0.5 * (residual @ K @ residual), 0.0), primal)
-        machines.append(Machine(coef, _norm(own, values), gap, 1, True))
+        machines.append(Machine(coef, gap, 1, _is_small(gap, stop)))
     return machines
 
 
@@ -360,8 +392,8 @@ def _taking_part(
     return K[np.ix_(rows, rows)], targets[..., rows], C[rows], rows
 
 
-def _norm(coef: Array, values: Array) -> float:
-    return float(np.sqrt(max(float(coef @ values), 0.0)))
+def _is_small(gap: float, stop: Stop) -> bool:
+    return gap <= max(2.0 * stop.gap_tol, _ROUNDED)
 
 
 def _relative(gap: Any, objective: Any) -> float:

@@ -24,12 +24,12 @@ def gram(estimator: Any, X: Array) -> Array:
     return np.ascontiguousarray(K)
 
 
-def store(estimator: Any, machines: list[dual.Machine]) -> None:
+def store(estimator: Any, K: Array, machines: list[dual.Machine]) -> None:
     """Set the fitted attributes of an estimator."""
     estimator.dual_coef_ = np.array([machine.coef for machine in machines])
     estimator.intercept_ = np.array([machine.intercept for machine in machines])
     estimator.support_ = np.flatnonzero(estimator.dual_coef_.any(axis=0))
-    estimator.rkhs_norm_ = np.array([machine.norm for machine in machines])
+    estimator.rkhs_norm_, estimator._norm_bounds = dual.norms(K, estimator.dual_coef_)
     estimator.dual_gap_ = np.array([machine.gap for machine in machines])
     estimator.n_iter_ = np.array([machine.n_iter for machine in machines])
 

@@ -48,7 +48,11 @@ class _Problem:
 
 
 def _gives_probabilities(estimator: "NTKSVC") -> bool:
-    if estimator.loss != "logistic" and not estimator.probability:
+    if hasattr(estimator, "_sigmoids"):  # what was fitted counts
+        gives = estimator._sigmoids is not None
+    else:
+        gives = estimator.loss == "logistic" or estimator.probability
+    if not gives:
         raise AttributeError(
             "predict_proba needs probability=True or loss='logistic' before fit."
         )
@@ -105,10 +109,12 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         Largest slope of the dual objective at which to stop; for "logistic", the
         largest error of a coefficient's condition, as a share of `C`.
     gap_tol : float, default=1e-10
-        Largest relative duality gap at which to stop, save with `fit_intercept`.
+        Largest relative duality gap at which to stop, save with `fit_intercept`. Where
+        rounding forbids it, up to 1e-6 passes without a warning, as it does for
+        "squared", which is solved directly.
     max_iter : int, default=1000
         Most rounds, each of 500 steps that change two coefficients; most Newton steps
-        for "logistic".
+        for "logistic". Ignored by "squared".
     n_jobs : int or None, default=None
         Number of threads; None means 1 unless in a `joblib.parallel_config` context,
         -1 means all cores. Does not change a bit of the result.
@@ -152,7 +158,8 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
     Warns
     -----
     ConvergenceWarning
-        By `fit`, if `max_iter` was not enough.
+        By `fit`, if `max_iter` was not enough, or rounding leaves a gap because `C` is
+        large.
     UserWarning
         By `fit`, if all rows are zero and `sigma_b` is 0.
 
@@ -283,7 +290,7 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         values = evaluate(self, X)
         if len(self.classes_) == 2:
             return values[:, 0]
-        return self._vote(values) if self.multi_class == "ovo" else values
+        return self._vote(values) if self._is_ovo else values
 
     def predict(self, X: Any) -> Array:
         """Predict the classes of query rows.
@@ -302,7 +309,7 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         machines = evaluate(self, X)
         if len(self.classes_) == 2:
             codes = (machines[:, 0] > 0.0).astype(np.intp)
-        elif self.multi_class == "ovo":
+        elif self._is_ovo:
             codes = self._vote(machines).argmax(axis=1)
         else:
             codes = machines.argmax(axis=1)
@@ -331,12 +338,10 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
             which classes have these weights.
         """
         values = evaluate(self, X)
-        if self.loss != "logistic":
-            values = values * self._sigmoids[:, 0] + self._sigmoids[:, 1]
-        second = expit(values)
+        second = expit(values * self._sigmoids[:, 0] + self._sigmoids[:, 1])
         if len(self.classes_) == 2:
             return np.hstack([1.0 - second, second])
-        if self.multi_class == "ovr":
+        if not self._is_ovo:
             second += np.finfo(float).tiny
             return second / second.sum(axis=1, keepdims=True)
         shares = np.zeros((len(values), len(self.classes_)))
@@ -369,7 +374,8 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
             Fitted ones in the order of `Cs`, which share their training rows. This
             estimator remains as it was.
         """
-        Cs = [check.positive("Cs", C) for C in Cs]
+        check.parameters(self)
+        Cs = check.positives("Cs", Cs)
         template = clone(self)
         problem = template._prepare(X, y, sample_weight)
         models: dict[float, NTKSVC] = {}
@@ -408,18 +414,36 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            With `fit_intercept`, for which there is no such bound.
+            With `fit_intercept`; if rows were left out by weights of 0, as the others
+            are draws from another distribution; for "loo", if classes are balanced,
+            where a row changes the weights of others. There is no such bound then.
+
+        Notes
+        -----
+        Norms enter as upper bounds despite rounding, which makes the results useless
+        where `C` is so large that huge coefficients cancel.
         """
         check.choice("method", method, ("pac_bayes", "rademacher", "loo"))
         delta = check.fraction("delta", delta)
         self._needs_no_intercept()
+        if self._n_dropped:
+            raise ValueError(
+                f"{self._n_dropped} training rows had weight 0, and bounds are for "
+                "rows drawn like those with weight: fit to all rows, or to a sample "
+                "of what is to come."
+            )
+        if method == "loo" and self._is_balanced:
+            raise ValueError(
+                "method='loo' needs weights that do not depend on other rows, unlike "
+                "class_weight='balanced': give a dict of factors."
+            )
         signs, taking_part = self._machines(self._codes)
         return error_bound(
             method,
             values_at(self, self.X_fit_),
             (signs * taking_part).T,
             self.kernel_.diag(self.X_fit_),
-            self.rkhs_norm_,
+            self._norm_bounds,
             len(self.support_),
             delta,
         )
@@ -496,14 +520,18 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
             With `fit_intercept`, or if `X` leaves `clip`.
         """
         X, clip, rows, margins = self._rivals(X, clip)
-        values = self.kernel_(X, rows)
-        won = [m[m @ k > 0.0] for m, k in zip(margins, values, strict=True)]
-        radii, adversaries = attack(
-            self.kernel_, rows, won, X, clip=clip, n_jobs=self.n_jobs
-        )
+        found = attack(self.kernel_, rows, margins, X, clip=clip, n_jobs=self.n_jobs)
         # A class may lose to another one, and yet have the most votes.
-        failed = self.predict(adversaries) == self.predict(X)
-        radii[failed], adversaries[failed] = np.inf, X[failed]
+        changed = (
+            self.predict(found.reshape(-1, X.shape[1])).reshape(found.shape[:2])
+            != self.predict(X)[:, None]
+        )
+        radii = np.where(changed, np.abs(found - X[:, None]).max(axis=2), np.inf)
+        nearest = radii.argmin(axis=1)[:, None]
+        radii = np.take_along_axis(radii, nearest, axis=1)[:, 0]
+        adversaries = np.take_along_axis(found, nearest[..., None], axis=1)[:, 0]
+        missed = np.isinf(radii)
+        adversaries[missed] = X[missed]
         return radii, adversaries
 
     def robust_score(
@@ -557,14 +585,14 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         """Return coefficients of functions that are positive where class c prevails."""
         if len(self.classes_) == 2:
             return coef if c == 1 else -coef
-        if self.multi_class == "ovr":
+        if not self._is_ovo:
             return coef[c] - np.delete(coef, c, axis=0)
         first, second = self._pairs()
         return np.vstack([coef[second == c], -coef[first == c]])
 
     def _needs_no_intercept(self) -> None:
         check.is_fitted(self)
-        if self.fit_intercept:
+        if self._has_intercept:
             raise ValueError(
                 "Bounds and certificates are for machines without an intercept: use "
                 "fit_intercept=False, and sigma_b > 0 for a bias."
@@ -590,6 +618,10 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         self.classes_ = classes[used]
         self.X_fit_ = X
         self._codes = codes
+        self._n_dropped = int((~kept).sum())
+        self._is_ovo = self.multi_class == "ovo"
+        self._is_balanced = isinstance(self.class_weight, str)
+        self._has_intercept = self.fit_intercept
         self._heaviest = np.bincount(codes, weights).argmax()
         K = gram(self, X)
         signs, taking_part = self._machines(codes)
@@ -600,7 +632,7 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         if len(self.classes_) == 2:
             signs = 2.0 * codes[None] - 1.0
             return signs, np.ones_like(signs)
-        if self.multi_class == "ovr":
+        if not self._is_ovo:
             signs = np.where(codes == np.arange(len(self.classes_))[:, None], 1.0, -1.0)
             return signs, np.ones_like(signs)
         first, second = self._pairs()[..., None]
@@ -612,8 +644,12 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         return np.array([*combinations(range(len(self.classes_)), 2)]).T
 
     def _train(self, problem: _Problem, starts: Array | None = None) -> None:
-        store(self, self._solve(problem.K, problem.signs, problem.weights, starts))
-        if self.probability and self.loss != "logistic":
+        K, signs, weights = problem.K, problem.signs, problem.weights
+        store(self, K, self._solve(K, signs, weights, starts))
+        self._sigmoids = None
+        if self.loss == "logistic":
+            self._sigmoids = np.tile([1.0, 0.0], (len(signs), 1))
+        elif self.probability:
             self._sigmoids = self._calibrate(problem)
 
     def _solve(

@@ -49,9 +49,11 @@ class NTKSVR(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Largest slope of the dual objective at which to stop, as a share of the largest
         absolute target.
     gap_tol : float, default=1e-10
-        Largest relative duality gap at which to stop.
+        Largest relative duality gap at which to stop. Where rounding forbids it, up to
+        1e-6 passes without a warning, as it does for "squared".
     max_iter : int, default=1000
-        Most rounds, each of 500 steps that change two coefficients.
+        Most rounds, each of 500 steps that change two coefficients. Ignored by
+        "squared".
     n_jobs : int or None, default=None
         Number of threads; None means 1 unless in a `joblib.parallel_config` context,
         -1 means all cores. Does not change a bit of the result.
@@ -91,7 +93,8 @@ class NTKSVR(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Warns
     -----
     ConvergenceWarning
-        By `fit`, if `max_iter` was not enough.
+        By `fit`, if `max_iter` was not enough, or rounding leaves a gap because `C` is
+        large.
     UserWarning
         By `fit`, if all rows are zero and `sigma_b` is 0.
 
@@ -189,16 +192,17 @@ class NTKSVR(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.X_fit_ = X[kept]
         self._is_flat = y.ndim == 1
         targets = np.ascontiguousarray(y[kept].reshape(len(self.X_fit_), -1).T)
+        K = gram(self, self.X_fit_)
         machines = dual.solve(
             self.loss,
-            gram(self, self.X_fit_),
+            K,
             targets,
             np.tile(self.C * weights[kept], (len(targets), 1)),
             epsilon=float(self.epsilon),
             stop=dual.Stop(self.tol, self.gap_tol, self.max_iter),
             n_jobs=self.n_jobs,
         )
-        store(self, machines)
+        store(self, K, machines)
         return self
 
     def predict(self, X: Any) -> Array:

@@ -102,6 +102,17 @@ class TestBound:
         assert result.vacuous
 
 
+def test_no_cosine_is_beyond_1():
+    """With a norm that rounding made small. Seen red with cosines as they come."""
+    decisions, signs, K_diag, _ = problem()
+    right = signs * np.sqrt(K_diag)[:, None]
+    small, true = (
+        bound("pac_bayes", right, signs, K_diag, np.full(1, norm)).bound
+        for norm in (0.01, 1.0)
+    )
+    assert small == true
+
+
 @pytest.mark.statistical
 @pytest.mark.parametrize("method", METHODS)
 def test_bounds_hold_on_random_labels(method):

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import SVR
 
 from kernelkit.ntk._jit_dual import descend
-from kernelkit.ntk.dual import Stop, solve, solve_with_intercept
+from kernelkit.ntk.dual import Stop, norms, solve, solve_with_intercept
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 3))
@@ -139,14 +139,6 @@ class TestOptimum:
         assert machine.gap <= 1e-4
         assert own - best <= machine.gap * own + 1e-9 * own
 
-    @each_loss
-    def test_norm(self, loss):
-        """Seen red with the square of it."""
-        machine = run(loss, WEIGHTS)
-
-        expected = np.sqrt(machine.coef @ K @ machine.coef)
-        np.testing.assert_allclose(machine.norm, expected, rtol=1e-9)
-
     @pytest.mark.parametrize("C", [0.1, 1.0])
     def test_libsvm_where_the_intercept_does_not_matter(self, C):
         """Every row comes with its mirror image, so the intercept is 0.
@@ -255,7 +247,6 @@ class TestRows:
         np.testing.assert_allclose(
             K[:, kept] @ machine.coef[kept], K[:, kept] @ alone.coef, atol=1e-8
         )
-        np.testing.assert_allclose(machine.norm, alone.norm, rtol=1e-8)
 
     def test_hinge_copies_nothing(self):
         """Peak memory of a pair of classes. Seen red with the part of K copied."""
@@ -316,6 +307,47 @@ class TestStart:
         np.testing.assert_allclose(K @ machine.coef, expected, atol=1e-5)
 
 
+class TestNorms:
+    """Lengths of the functions."""
+
+    @each_loss
+    def test_norm(self, loss):
+        """Seen red with the square of it."""
+        coef = run(loss, WEIGHTS).coef
+
+        (norm,), (bound,) = norms(K, coef[None])
+
+        expected = np.sqrt(coef @ K @ coef)
+        np.testing.assert_allclose([norm, bound], expected, rtol=1e-9)
+        assert norm <= bound
+
+    @pytest.mark.parametrize("size", [1e4, 1e6, 1e8])
+    def test_huge_coefficients_cancel(self, size):
+        """A linear kernel, whose functions have weights. Rows of zeros included.
+
+        Seen red with roots of ``a' K a``, and for bounds without the rounding.
+        """
+        rng = np.random.default_rng(0)
+        rows = rng.standard_normal((300, 3)) * np.arange(300)[:, None]
+        coefs = rng.standard_normal((4, 300)) / (1.0 + np.arange(300))
+        coefs -= coefs @ np.linalg.pinv(rows).T @ rows.T  # up to rounding
+        coefs *= size
+        coefs[:, 7] += 1.0
+
+        norm, bound = norms(rows @ rows.T, coefs)
+
+        wide = coefs.astype(np.longdouble) @ rows.astype(np.longdouble)
+        expected = np.sqrt((wide**2).sum(axis=1)).astype(float)
+        np.testing.assert_allclose(norm, expected, rtol=1e-5)
+        assert (expected <= bound).all()
+
+    def test_zeros(self):
+        """Seen red with correlations 0 / 0."""
+        norm, bound = norms(np.zeros((2, 2)), np.array([[1.0, -1.0]]))
+
+        assert (norm, bound) == (0.0, 0.0)
+
+
 class TestEnds:
     """What happens when it does not work out."""
 
@@ -323,10 +355,39 @@ class TestEnds:
     def test_warning_says_what_is_left(self, loss):
         """Seen red without the warning."""
         big = X @ X.T * 1e4
-        with pytest.warns(ConvergenceWarning, match=r"gap of up to .* raise max_iter"):
+        with pytest.warns(ConvergenceWarning, match=r"gap of up to .* or raise max"):
             machine = run(loss, 1e8, K=big, stop=Stop(1e-9, 1e-12, 1))
 
         assert not machine.converged
+
+    def test_rounding_leaves_a_gap(self):
+        """The squared loss, huge C, three features. Seen red with all gaps accepted."""
+        rows = RNG.standard_normal((300, 3))
+        y = RNG.choice([-1.0, 1.0], 300)
+        with pytest.warns(ConvergenceWarning, match=r"lower C or rescale X\.$"):
+            machine = run("squared", 1e10, K=rows @ rows.T, y=y)
+
+        assert not machine.converged
+
+    def test_newton_steps_end_with_rounding(self):
+        """Seen red with steps of length 0 up to `max_iter`."""
+        rows = RNG.standard_normal((60, 3))
+        y = RNG.choice([-1.0, 1.0], 60)
+        with pytest.warns(ConvergenceWarning, match=r"lower C or rescale X\.$"):
+            machine = run("logistic", 1e10, K=rows @ rows.T, y=y)
+
+        assert machine.n_iter < 200
+
+    def test_steps_of_libsvm_end(self):
+        """Seen red without a limit."""
+        y = RNG.choice([-1.0, 1.0], (1, 40))
+        with pytest.warns(ConvergenceWarning, match="terminated early"):
+            (machine,) = solve_with_intercept(
+                K, y, np.full((1, 40), 1e6), stop=Stop(1e-6, 1e-9, 1)
+            )
+
+        assert not machine.converged
+        assert machine.n_iter == 500
 
     def test_singular(self):
         """Seen red with the error of LAPACK."""

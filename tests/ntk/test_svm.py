@@ -219,10 +219,20 @@ class TestPath:
             np.testing.assert_allclose(got, expected, atol=1e-5)
             assert fitted.n_features_in_ == 4
 
-    @pytest.mark.parametrize("Cs", [[1.0, 0.0], [-1.0], ["1"]])
+    @pytest.mark.parametrize("Cs", [[1.0, 0.0], [-1.0], ["1"], 1.0, "1"])
     def test_wrong_factors(self, Cs):
-        with pytest.raises(ValueError, match="'Cs' argument must be a finite number"):
+        """Seen red with the error of an iteration over 1.0."""
+        with pytest.raises(ValueError, match=r"'Cs' argument must be .*finite number"):
             model().c_path(X, TWO, Cs)
+
+    @pytest.mark.parametrize(
+        "wrong", [{"loss": "Hinge"}, {"multi_class": "OVR"}, {"max_iter": -1}]
+    )
+    def test_wrong_parameters(self, wrong):
+        """Seen red with only `fit` looking at them."""
+        (name,) = wrong
+        with pytest.raises(ValueError, match=f"{name!r} parameter of NTKSVC must"):
+            model(**wrong).c_path(X, TWO, [1.0])
 
 
 class TestGuarantees:
@@ -271,6 +281,85 @@ class TestGuarantees:
             np.abs(adversaries - rows).max(axis=1)[found], radii[found]
         )
         assert (fitted.certify(rows) <= radii).all()
+
+    @each_scheme
+    def test_attacks_at_a_tie(self, multi_class):
+        """At a row of zeros, all classes are near.
+
+        Seen red with functions that are 0 taken for lost.
+        """
+        fitted = model(sigma_b=0.0, multi_class=multi_class).fit(X, THREE)
+        zeros = np.zeros((1, 4))
+
+        (radius,), adversaries = fitted.attack(zeros)
+
+        assert fitted.certify(zeros) == [0.0]
+        assert radius < 1e-5
+        assert fitted.predict(adversaries) != fitted.predict(zeros)
+
+    def test_bound_takes_the_norm_for_no_less_than_it_is(self):
+        """Huge coefficients that cancel. Seen red with `rkhs_norm_`."""
+        y = RNG.integers(0, 2, 90)
+
+        fitted = NTKSVC(0, loss="squared", C=1e6).fit(X, y)
+
+        w = fitted.dual_coef_[0].astype(np.longdouble) @ X * np.sqrt(0.5)
+        np.testing.assert_allclose(fitted.rkhs_norm_, float(np.sqrt(w @ w)), rtol=1e-4)
+        assert fitted._norm_bounds > 1.001 * fitted.rkhs_norm_
+        fitted.rkhs_norm_ *= 0.0
+        assert 0.5 < fitted.generalization_bound("rademacher").machine_bounds < np.inf
+
+    @pytest.mark.parametrize("method", ["pac_bayes", "rademacher", "loo"])
+    def test_no_bound_for_rows_without_weight(self, method):
+        """Seen red with the rows that are left taken for a sample."""
+        weights = np.where(THREE == "b", 0.0, 1.0)
+        fitted = model().fit(X, THREE, weights)
+        by_class = model(class_weight={"b": 0.0}).fit(X, THREE)
+
+        for machine in (fitted, by_class):
+            with pytest.raises(ValueError, match=r"training rows had weight 0"):
+                machine.generalization_bound(method)
+
+    def test_no_loo_bound_for_balanced_classes(self):
+        """Seen red with all methods allowed."""
+        fitted = model(class_weight="balanced").fit(X, TWO)
+
+        with pytest.raises(ValueError, match="method='loo' needs weights that do not"):
+            fitted.generalization_bound("loo")
+        assert fitted.generalization_bound().bound <= 1.0
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ({"multi_class": "ovo"}, {"multi_class": "ovr"}),
+            ({"multi_class": "ovr"}, {"multi_class": "ovo"}),
+            ({"loss": "logistic"}, {"loss": "hinge"}),
+            ({"probability": True}, {"loss": "logistic"}),
+            ({"fit_intercept": False}, {"fit_intercept": True}),
+        ],
+    )
+    def test_what_was_fitted_counts(self, before, after):
+        """Not what is set thereafter. Seen red with the parameters looked at."""
+        fitted = model(depth=1, **before).fit(X, THREE)
+        later = pickle.loads(pickle.dumps(fitted)).set_params(**after)
+
+        names = ["decision_function", "predict", "certify"]
+        if hasattr(fitted, "predict_proba"):
+            names.append("predict_proba")
+        for name in names:
+            expected = getattr(fitted, name)(Q[:5])
+            np.testing.assert_array_equal(getattr(later, name)(Q[:5]), expected)
+
+    def test_no_certificate_by_a_parameter_set_later(self):
+        """Seen red with `fit_intercept` looked at."""
+        fitted = model(fit_intercept=True).fit(X + 2.0, TWO)
+        fitted.set_params(fit_intercept=False, probability=True)
+
+        assert not hasattr(fitted, "predict_proba")
+        with pytest.raises(ValueError, match="without an intercept"):
+            fitted.certify(Q)
+        with pytest.raises(ValueError, match="without an intercept"):
+            fitted.generalization_bound()
 
     def test_robust_score(self):
         """Seen red with wrong rows counted."""
@@ -473,7 +562,9 @@ class TestEdges:
         assert (fitted.predict(Q * size) == expected).mean() > 0.95
 
     def test_no_convergence(self):
-        with pytest.warns(ConvergenceWarning, match="raise max_iter, lower C or resc"):
+        with pytest.warns(
+            ConvergenceWarning, match="lower C or rescale X, or raise max"
+        ):
             model(max_iter=1, C=1e6, **TIGHT).fit(X, TWO)
 
     def test_intercept_needs_the_hinge(self):
