@@ -125,13 +125,14 @@ class Spectrum:
         y : ndarray of shape (n, n_outputs)
             Targets.
         """
-        E, n = self.energies, self.n_rows
+        E, n = self.energies, self.n_rows - 1  # the mean of y is known
         if not E.size:
             return 1.0
         y = y - y.mean(axis=0)
         y = y / (np.abs(y).max() or 1.0)
         along = ((self.vectors.T @ (rows.T @ y)) ** 2).sum(axis=1) / E  # |u'y|^2
-        rest = max(float(np.einsum("ij,ij->", y, y) - along.sum()), 1e-300)
+        rest = float(np.einsum("ij,ij->", y, y) - along.sum())
+        rest = max(rest if n > len(E) else 0.0, 1e-300)
 
         def gcv(log_noise: float) -> float:
             lost = np.exp(log_noise) / (E + np.exp(log_noise))

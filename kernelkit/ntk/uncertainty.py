@@ -419,11 +419,15 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         mean : float
             Minus infinity if a deviation is 0 and the prediction is wrong.
         """
-        f, std = self.predict(X, return_std=True)
+        f, std = self._predict_each(X)
         y = check.query_targets(y, f.shape)
-        std = std if std.ndim == f.ndim else std[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(np.nan_to_num(norm.logpdf(y, f, std), nan=-np.inf).mean())
+
+    def _predict_each(self, X: Any) -> tuple[Array, Array]:
+        """Predict, with a deviation for each output, even if it is the same for all."""
+        f, std = self.predict(X, return_std=True)
+        return f, std if std.ndim == f.ndim else np.broadcast_to(std[:, None], f.shape)
 
     def _fit_rows(self, X: Any, y: Any) -> tuple[Array, Array | None]:
         needs_y = (
@@ -702,12 +706,19 @@ def ensemble_predict(
 
     Returns
     -------
-    y : ndarray
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Mean of the predictions.
-    std : ndarray
+    std : ndarray of the same shape
         Root of the mean of the variances plus the variance of the predictions.
+
+    Raises
+    ------
+    ValueError
+        If there are no models.
     """
-    pairs = [model.predict(X, return_std=True) for model in models]
+    pairs = [model._predict_each(X) for model in models]
+    if not pairs:
+        raise ValueError("An ensemble needs a model or more. Got none.")
     means, stds = (np.array(values) for values in zip(*pairs, strict=True))
     return means.mean(axis=0), np.sqrt((stds**2).mean(axis=0) + means.var(axis=0))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from reference import ntk_uq
-from scipy.stats import multivariate_normal, ortho_group, spearmanr
+from scipy.stats import ortho_group, spearmanr
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -198,33 +198,30 @@ class TestSpectrum:
 
         assert model.noise_ == pytest.approx(model.spectrum_.energies.mean())
 
-    def test_generalized_cross_validation(self):
-        """Seen red with the degrees of freedom not squared."""
-        model = bare(noise="gcv").fit(X, Y)
-        A, _ = ntk_uq.centred(X, Q)
-        y = Y - Y.mean()
+    @pytest.mark.parametrize("p", [3, 20, 29, 60])
+    @pytest.mark.parametrize(
+        ("rule", "loss"),
+        [("gcv", ntk_uq.cross_validation), ("evidence", ntk_uq.minus_evidence)],
+    )
+    def test_fitted_noise_equals_the_definition(self, rule, loss, p):
+        """Of contrasts, as the mean of y is known, with as many features or more.
 
-        def loss(noise):
-            hat = A @ np.linalg.solve(A.T @ A + noise * np.eye(5), A.T)
-            return ((y - hat @ y) ** 2).sum() / (40.0 - np.trace(hat)) ** 2
+        Seen red with n in place of n - 1 observations, which interpolates if p >= 29,
+        with the degrees of freedom not squared, and without the determinant.
+        """
+        rng = np.random.default_rng(p)
+        rows = rng.standard_normal((30, p))
+        y = rows[:, 0] - rows[:, 1] + rng.standard_normal(30) + 5.0
+        A, _ = ntk_uq.centred(rows, rows)
 
-        best = min(np.geomspace(1e-6, 1e3, 2000), key=loss)
-        assert model.noise_ == pytest.approx(best, rel=0.02)
+        model = bare(noise=rule).fit(rows, y)
 
-    def test_evidence(self):
-        """Seen red without the determinant."""
-        y = Y + 3.0 * np.random.default_rng(0).standard_normal(40)
-        model = bare(noise="evidence").fit(X, y)
-        A, _ = ntk_uq.centred(X, Q)
-        y = y - y.mean()
-
-        def loss(noise):
-            K = A @ A.T + noise * np.eye(40)
-            scale = y @ np.linalg.solve(K, y) / 40.0
-            return -multivariate_normal(np.zeros(40), scale * K).logpdf(y)
-
-        best = min(np.geomspace(1e-3, 1e2, 400), key=loss)
-        assert model.noise_ == pytest.approx(best, rel=0.04)
+        H = ntk_uq.contrasts(np.column_stack([A, y]))
+        K, largest = H[:, :-1] @ H[:, :-1].T, model.spectrum_.energies[0]
+        grid = largest * np.geomspace(1e-8, 1e3, 600)
+        best = min(grid, key=lambda noise: loss(K, H[:, -1], noise))
+        assert model.noise_ == pytest.approx(best, rel=0.05)
+        assert 1e-6 * largest < best < 1e2 * largest
 
     def test_large_matrices_are_decomposed_in_part(self, monkeypatch):
         """Seen red with the energy that was not computed forgotten."""
@@ -499,19 +496,33 @@ class TestIntervals:
         with pytest.raises(ValueError, match="calibration='conformal'"):
             bare().fit(X, Y).predict_interval(Q)
 
-    def test_ensemble_adds_the_variance_of_means(self):
-        models = [
-            EmpiricalKernelUQ(random_state=seed).fit(*smooth(200, RNG))
-            for seed in range(3)
-        ]
-        rows, _ = smooth(5, RNG)
+    @pytest.mark.parametrize("calibration", ["conformal", None])
+    @pytest.mark.parametrize("n_outputs", [None, 2])
+    @pytest.mark.parametrize("n", [1, 2, 5])
+    def test_ensemble_adds_the_variance_of_means(self, n, n_outputs, calibration):
+        """Seen red with variances of rows added along the outputs."""
+        models = []
+        for seed in range(3):
+            rows, y = smooth(200, RNG)
+            y = y if n_outputs is None else np.column_stack([y, 10.0 * y**2])
+            model = EmpiricalKernelUQ(calibration=calibration, random_state=seed)
+            models.append(model.fit(rows, y))
+        rows, _ = smooth(n, RNG)
 
         mean, std = ensemble_predict(models, rows)
 
         f, s = zip(*(m.predict(rows, return_std=True) for m in models), strict=True)
         np.testing.assert_allclose(mean, np.mean(f, axis=0))
-        expected = np.mean(np.square(s), axis=0) + np.var(f, axis=0)
-        np.testing.assert_allclose(std**2, expected)
+        assert std.shape == mean.shape
+        for place in np.ndindex(mean.shape):
+            squares = [d[place[: d.ndim]] ** 2 for d in s]
+            expected = np.mean(squares) + np.var([one[place] for one in f])
+            assert std[place] ** 2 == pytest.approx(expected)
+
+    def test_ensemble_needs_a_model(self):
+        """Seen red without the check."""
+        with pytest.raises(ValueError, match="needs a model or more"):
+            ensemble_predict([], Q)
 
 
 class TestModels:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from discovery import labels
+from scipy.stats import multivariate_normal
 
 
 def variance(A, s2, a, rank):
@@ -26,6 +27,29 @@ def centred(features, queries):
     mean = features.mean(axis=0)
     scale = np.mean([math.sqrt(sum(row**2)) for row in features - mean])
     return (features - mean) / scale, (queries - mean) / scale
+
+
+def contrasts(rows):
+    """Combine n rows to n - 1 orthonormal differences, which no constant moves."""
+    n = len(rows)
+    H = np.zeros((n - 1, n))
+    for k in range(1, n):
+        H[k - 1, :k] = 1.0 / math.sqrt(k * (k + 1))
+        H[k - 1, k] = -k / math.sqrt(k * (k + 1))
+    return H @ rows
+
+
+def cross_validation(K, y, noise):
+    """Score ridge regression of contrasts y by generalized cross-validation."""
+    left = noise * np.linalg.inv(K + noise * np.eye(len(y)))  # identity minus hat
+    return ((left @ y) ** 2).sum() / np.trace(left) ** 2
+
+
+def minus_evidence(K, y, noise):
+    """Minus the Gaussian log-density of contrasts y, at the best scale."""
+    K = K + noise * np.eye(len(y))
+    scale = y @ np.linalg.solve(K, y) / len(y)
+    return -multivariate_normal(np.zeros(len(y)), scale * K).logpdf(y)
 
 
 def quantile(scores, coverage):
