@@ -55,7 +55,7 @@ def rows_of(name):
 def split(name, seed):
     """Split off rows to test on: a fifth, of classes a fourth."""
     if name == "Friedman 1":
-        X, y = datasets.make_friedman1(1_000, noise=1.0, random_state=seed)
+        X, y = datasets.make_friedman1(1_000, noise=1.0, random_state=0)
     else:
         X, y = rows_of(name)
     if name in CLASSES:

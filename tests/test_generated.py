@@ -96,6 +96,7 @@ def options(Estimator):
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 @pytest.mark.filterwarnings("ignore:The features have rank:UserWarning")
 @pytest.mark.filterwarnings("ignore:(X|y) is constant:UserWarning")
+@pytest.mark.filterwarnings("ignore:sample_weight counts rows:UserWarning")
 @pytest.mark.filterwarnings("ignore:No column survived:UserWarning")
 @pytest.mark.filterwarnings(
     "ignore:The objective still fell:sklearn.exceptions.ConvergenceWarning"

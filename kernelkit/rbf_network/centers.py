@@ -81,6 +81,8 @@ def _seeds(X: Array, weights: Array, n_centers: int, rng: np.random.Generator) -
     distances = np.ones(len(X))
     for j, level in enumerate(rng.uniform(size=n_centers)):
         chances = np.cumsum(weights * distances)
+        if chances[-1] == 0.0:  # rows that standardising made equal may be apart
+            return X[chosen[:j]]
         chosen[j] = np.searchsorted(chances, level * chances[-1], side="right")
         step = X - X[chosen[j]]
         squares = np.einsum("ij,ij->i", step, step)

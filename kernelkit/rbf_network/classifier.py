@@ -398,14 +398,17 @@ class GaussianRBFClassifier(
             run,
             watches=self.early_stopping,
         )
-        costs = [fitting.bic(f.loss, f.structure, rows.total) for f, _ in fits]
+        n = rows.total
+        if self.early_stopping:
+            n -= rows.part(chosen).total
+        costs = [fitting.bic(f.loss, f.structure, n) for f, _ in fits]
         self.bic_ = min(costs)
         if not is_auto or self.selection != "average":
             return [(1.0, *fits[0])]
         # The criterion of Akaike (1974): that of Schwarz cares less for prediction, and
         # its shares lost more by the log loss on rows held out.
-        costs = [f.loss + f.structure.n_free / rows.total for f, _ in fits]
-        shares = fitting.shares(np.array(costs), rows.total)
+        costs = [f.loss + f.structure.n_free / n for f, _ in fits]
+        shares = fitting.shares(np.array(costs), n)
         return [(shares[k], *fits[k]) for k in np.argsort(-shares) if shares[k] > 0.0]
 
     def _fit_without(

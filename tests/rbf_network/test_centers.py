@@ -113,6 +113,16 @@ class TestRules:
         assert (choose(rule, rows, None, 7) != choose(rule, rows, None, 7, 1)).any()
 
 
+@pytest.mark.parametrize("rule", ["kmeans", "kmeans++"])
+def test_equal_rows_that_are_apart(rule):
+    """Seen red with one more centre than there are different rows."""
+    rows = np.array([[0.0], [1.0], [0.0], [1.0], [0.0]])
+
+    C = choose(rule, rows, None, 3)
+
+    assert sorted(C.ravel().tolist()) == [0.0, 1.0]
+
+
 def test_kmeans_finds_clusters():
     """Seen red with centres that do not move."""
     middles = 100.0 * np.eye(4)

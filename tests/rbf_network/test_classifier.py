@@ -14,7 +14,7 @@ from sklearn.feature_selection import RFE, SelectFromModel
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
-from kernelkit.rbf_network import GaussianRBFClassifier, logistic
+from kernelkit.rbf_network import GaussianRBFClassifier, fitting, logistic
 from kernelkit.rbf_network.fitting import Learned, Plan
 from kernelkit.rbf_network.objective import PROFILES, Rows
 from kernelkit.rbf_network.structure import structure
@@ -445,6 +445,16 @@ class TestSearch:
         scores = fitted.validation_scores_
         assert len(scores) == fitted.n_iter_ < 60
         assert int(np.argmax(scores)) == len(scores) - 6
+
+    def test_criterion_counts_the_rows_that_were_fitted(self, monkeypatch):
+        """Seen red with those held out among them."""
+        counts = []
+        monkeypatch.setattr(fitting, "bic", lambda *args: counts.append(args[2]) or 0.0)
+
+        model(early_stopping=True, max_iter=2).fit(X, Y)
+
+        held = sum(round(0.15 * np.sum(y == Y)) for y in ("yes", "no"))
+        assert counts == [100 - held]
 
     def test_best_iterate_is_kept(self):
         """Seen red with the last iterate kept."""
