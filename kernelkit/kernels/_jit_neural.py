@@ -11,6 +11,7 @@ row the numbers in `features`, of shape (n_layers, n_features, n):
 2. p = sigma_w / root after.
 3. and 4., for ERF and GELU: roots alpha and eps of q / (1 + q) and 1 / (1 + q), where q
    is the variance, or twice it for ERF.
+5. for ERF and GELU: root of E[phi(u)^2], for GELU over that of q.
 
 For SERIES coefficients of Hermite polynomials follow from 3 on. Layer 0 is the input,
 where only a and b count. All of these are at most about 1 even where norms overflow
@@ -26,7 +27,7 @@ from kernelkit._jit import jit
 
 ANGLE, STEP, ERF, GELU, SERIES = range(5)
 TILE = 256  # pairs whose state stays in the fastest memory
-NEAR = 1e-3  # versine below which products of rows lose digits
+NEAR = 1e-3  # versine below which 1 minus a product loses digits
 
 SAFE = {"contract", "arcp", "nsz"}  # NaN and infinity stay
 
@@ -152,24 +153,28 @@ def _angle_layer(gain, is_step, own, others, start, angle, keep, v, t):
 
 @jit(fastmath=SAFE)
 def _smooth_versines(own, others, start, v, out):
-    """Compute 1 - z for the product z that `erf` and `gelu` take the arcsine of."""
+    """Compute 1 - z for the product z that `erf` and `gelu` take the arcsine of.
+
+    For z < 0 it is ``-(1 + z)``, as `_angles` takes it.
+    """
     alpha, eps = own[3], own[4]
     for j in range(v.size):
         alpha_j, eps_j = others[3, start + j], others[4, start + j]
-        both = alpha * alpha_j
-        z = (1.0 - v[j]) * both
+        both, near = alpha * alpha_j, abs(v[j])
+        z = (1.0 - v[j] if v[j] >= 0.0 else near - 1.0) * both
         rest = eps * eps + (eps_j * alpha) * (eps_j * alpha)
-        rest += both * both * v[j] * (2.0 - v[j])
+        rest += both * both * near * (2.0 - near)
         small = rest / (1.0 + abs(z))
-        out[j] = small if z >= 0.0 else 2.0 - small
+        out[j] = small if z >= 0.0 else -max(small, 1e-300)
 
 
 @jit(fastmath=SAFE)
-def _smooth_layer(is_erf, own, others, start, angle, keep, v, t):
-    """Pass a tile through erf or gelu."""
+def _smooth_layer(is_erf, own, others, start, angle, keep, v, t, after):
+    """Pass a tile through erf or gelu; `after` is to take the versines behind it."""
     a, b, p, alpha, eps = own[0], own[1], own[2], own[3], own[4]
     for j in range(v.size):
-        c, w = 1.0 - v[j], v[j] * (2.0 - v[j])
+        near = abs(v[j])
+        c, w = 1.0 - v[j] if v[j] >= 0.0 else near - 1.0, near * (2.0 - near)
         alpha_j, eps_j = others[3, start + j], others[4, start + j]
         both = alpha * alpha_j
         rest = eps * eps + (eps_j * alpha) * (eps_j * alpha) + both * both * w
@@ -189,9 +194,78 @@ def _smooth_layer(is_erf, own, others, start, angle, keep, v, t):
         erf_slope = (a * eps) * (others[0, start + j] * eps_j) * (4 / math.pi / root)
         k = (erf if is_erf else ratio * gelu) + b * others[1, start + j]
         t[j] = keep * k + (erf_slope if is_erf else ratio * gelu_slope) * t[j]
-        after = 1.0 - k
-        after = after if after > 0.0 else 0.0
-        v[j] = after if after < 2.0 else 2.0
+        versine = 1.0 - k
+        versine = versine if versine > 0.0 else 0.0
+        after[j] = versine if versine < 2.0 else 2.0
+    for j in range(v.size):
+        is_opposite = is_erf and after[j] > 2.0 - NEAR and v[j] < 0.0
+        if is_opposite or (after[j] < NEAR and 0.0 <= v[j] < 0.5):
+            after[j] = _near_versine(is_erf, own, others[:, start + j], v[j])
+        v[j] = -max(after[j], 1e-300) if is_opposite else after[j]
+
+
+@jit()
+def _near_versine(is_erf, own, other, v):
+    """Versine of a pair behind erf or gelu, by terms that vanish with differences.
+
+    Let ``cos(x) = alpha^2`` for either row and ``cos(xy) = alpha_x alpha_y``, so that
+    ``x = xy = y`` where norms are the same. What angles and norms lose are the arcsines
+    of `by_angle` and `by_norm`, for erf; for gelu most of these cancels. A negative v
+    is that of a row and the opposite of another, and so is then the result.
+    """
+    step_b = own[1] - other[1] if v >= 0.0 else own[1] + other[1]
+    v = abs(v)
+    alpha_i, eps_i, mean_i = own[3], own[4], own[5]
+    alpha_j, eps_j, mean_j = other[3], other[4], other[5]
+    c, w, both = 1.0 - v, v * (2.0 - v), alpha_i * alpha_j
+    f = (eps_i * eps_j) * (eps_i * eps_j)
+    rest_0 = eps_i * eps_i + (eps_j * alpha_i) * (eps_j * alpha_i)
+    rest = rest_0 + both * both * w
+    root_0, root = math.sqrt(rest_0), math.sqrt(rest)
+    by_angle = both * w / (root + c * root_0)
+
+    # half angles of x and y: sines eps / sqrt(2), cosines big / sqrt(2)
+    big_i = math.sqrt(1.0 + alpha_i * alpha_i)
+    big_j = math.sqrt(1.0 + alpha_j * alpha_j)
+    sine = 0.5 * (eps_i * big_j + eps_j * big_i)  # of (x + y) / 2
+    cosine = alpha_i * alpha_i + alpha_j * alpha_j
+    cosine /= big_i * big_j + eps_i * eps_j
+    if alpha_i < 0.5:
+        difference = (alpha_i - alpha_j) * (alpha_i + alpha_j)
+    else:
+        difference = (eps_j - eps_i) * (eps_j + eps_i)
+    difference /= 2.0 * sine
+    square = difference * difference  # of the sine of (x - y) / 2
+    sine_all = root_0 * cosine + both * sine  # of xy + (x + y) / 2
+    cosine_all = both * cosine - root_0 * sine
+    by_norm, half = 0.0, 0.0
+    if sine_all > 1e-100:
+        by_norm = square / sine_all
+        half = (
+            sine_all / (1.0 + cosine_all)
+            if cosine_all > 0.0
+            else (1.0 - cosine_all) / sine_all
+        )
+    step = mean_i - mean_j
+    if is_erf:
+        lost = (math.asin(by_angle) + math.asin(by_norm)) / (0.5 * math.pi)
+        ratio = own[2] * other[2]
+        step_a = own[2] * mean_i - other[2] * mean_j
+    else:
+        turn = f + rest_0 * root / (root + root_0)
+        turn += f * both * both / (root_0 * (root + root_0))
+        turn -= v * rest / ((root + c * root_0) * (root + root_0))
+        turn = both * w / root * turn + c * (math.asin(by_angle) - by_angle)
+        norm = 0.5 * alpha_i * alpha_i * eps_i**3 / big_i
+        norm += 0.5 * alpha_j * alpha_j * eps_j**3 / big_j - f * both / root_0
+        norm += square * (half - 2.0 * sine * cosine)
+        norm += math.asin(by_norm) - by_norm
+        normal = 0.25 + math.atan2(both, root_0) / (2.0 * math.pi)
+        lost = v * normal + (turn + norm) / (2.0 * math.pi)
+        ratio = own[0] * other[0]
+        step_a = own[0] * mean_i - other[0] * mean_j
+    lost = max(lost - 0.5 * step * step, 0.0)
+    return ratio * lost + 0.5 * (step_a * step_a + step_b * step_b)
 
 
 @jit(fastmath=SAFE)
@@ -239,7 +313,7 @@ def fill(
     n, m = versines.shape
     depth = row_features.shape[0] - 1
     room = np.empty((4, TILE))
-    keeps_sign = depth > 0 and kind in (ANGLE, STEP)
+    keeps_sign = depth > 0 and kind != SERIES
     own = np.empty(row_features.shape[1])
     for i in range(n):
         for start in range(0, m, TILE):
@@ -273,7 +347,9 @@ def fill(
                 if kind in (ERF, GELU):
                     _smooth_versines(own, others, start, v, smooth)
                     _angles(smooth, constants, angle)
-                    _smooth_layer(kind == ERF, own, others, start, angle, keep, v, t)
+                    _smooth_layer(
+                        kind == ERF, own, others, start, angle, keep, v, t, smooth
+                    )
                 elif kind == SERIES:
                     _series_layer(own, others, start, keep, v, t)
                 else:
@@ -289,7 +365,8 @@ def fill(
             if nngp.size:
                 row = nngp[i, start:stop]
                 for j in range(size):
-                    row[j] = (1.0 - v[j]) * (root * column_roots[start + j])
+                    cosine = 1.0 - v[j] if v[j] >= 0.0 else -1.0 - v[j]
+                    row[j] = cosine * (root * column_roots[start + j])
 
 
 @jit()

@@ -86,7 +86,7 @@ class Network:
             Roots of the variances, of all layers.
         """
         kind = self.kind
-        width = {loops.ERF: 5, loops.GELU: 5, loops.SERIES: 3 + _N_HERMITE}
+        width = {loops.ERF: 6, loops.GELU: 6, loops.SERIES: 3 + _N_HERMITE}
         features = np.zeros((self.depth + 1, width.get(kind, 3), root.size))
         roots = np.empty((self.depth + 1, root.size))
         roots[0] = root
@@ -107,6 +107,7 @@ class Network:
                 scaled = root * 2**0.5 if kind == loops.ERF else root
                 total = np.hypot(1.0, scaled)
                 numbers[3], numbers[4] = scaled / total, 1.0 / total
+                numbers[5] = mean if kind == loops.ERF else mean * _inverse(root)
             elif kind == loops.SERIES:
                 numbers[3:] = coefficients
             roots[layer] = root = after
@@ -118,7 +119,7 @@ class Network:
         for layer, (a, _, p, *others) in enumerate(features[1:], 1):
             slope = np.ones_like(a)
             if self.kind in (loops.ERF, loops.GELU):
-                alpha, eps = others
+                alpha, eps, _ = others
                 rest = eps * np.hypot(1.0, alpha)
                 z = alpha * alpha
                 if self.kind == loops.ERF:

@@ -291,7 +291,7 @@ class TestDefinition:
 
             got = ntk_gram(x[None], y[None], get="both", **options)
 
-            expected = reference.exact_relu(x, y, **options)
+            expected = reference.exact(x, y, **options)
             for value, exact in zip(got, expected, strict=True):
                 assert abs(float((value[0, 0] - exact) / exact)) < 3e-15
 
@@ -304,9 +304,41 @@ class TestDefinition:
 
             got = ntk_gram(X[:1], y[None], get="both", **options)
 
-            expected = reference.exact_relu(X[0], y, **options)
+            expected = reference.exact(X[0], y, **options)
             for value, exact in zip(got, expected, strict=True):
                 assert abs(float((value[0, 0] - exact) / exact)) < 3e-15
+
+    @pytest.mark.parametrize("activation", ["erf", "gelu"])
+    @pytest.mark.parametrize("sigma_b", [0.0, 0.1, 30.0])
+    @pytest.mark.parametrize(
+        ("sigma_w", "size"), [(1.4, 1e4), (1.4, 1e7), (1.4, 1e10), (1e3, 1.0)]
+    )
+    def test_digits_of_smooth_layers(self, activation, sigma_b, sigma_w, size):
+        """Seen red with 1 minus a product, with versines near 2, and without F."""
+        options = {"depth": 3, "sigma_w": sigma_w, "sigma_b": sigma_b}
+        x, u = (row / np.linalg.norm(row) for row in X[:2])
+        gaps = np.array([0.0, 0.0, 1e-9, 0.5, 1e-2, 1e-4, 1e-6, 1e-8, 1e-8])
+        factors = np.array([1.0, -1.0, -1.0, 1.0, 1.0, 1.001, 1.0, 1.0, 2.0])
+        rows = size * factors[:, None] * (x + gaps[:, None] * u)
+
+        got = ntk_gram(
+            rows[:1], rows.copy(), activation=activation, get="both", **options
+        )
+
+        kernel = NeuralTangent(activation=activation, **options)
+        scale = np.sqrt(kernel.diag(rows) * kernel.diag(rows[:1]))
+        exact = [
+            reference.exact(rows[0], y, activation=activation, **options) for y in rows
+        ]
+        for values, expected in zip(got, np.transpose(exact), strict=True):
+            errors = np.abs((values[0] - expected).astype(float)) / scale
+            # rounding of directions moves steep slopes of erf
+            spread = 4e-16 / gaps[gaps > 0.0] if activation == "erf" else 1e-14
+            assert (errors[gaps == 0.0] < 1e-14).all()
+            assert (errors[gaps > 0.0] < 1e-14 + spread).all()
+        np.testing.assert_allclose(
+            kernel.diag(rows[:1]), float(exact[0][0]), rtol=2e-15
+        )
 
     def test_digits_of_opposite_rows_to_absolute_value(self):
         """Seen red without taking a row for its opposite."""

@@ -2,7 +2,7 @@
 
 `pair` follows one pair of rows through the layers in the arithmetic of `math`, by the
 textbook formulas. `expectation_by_quadrature` integrates an activation over a pair of
-normal variables, and `exact_relu` computes in 60 digits.
+normal variables, and `exact` computes in 60 digits.
 """
 
 import math
@@ -122,8 +122,28 @@ def expectation_by_quadrature(function, k, q1, q2, mean=normal_mean):
     return total / math.sqrt(2.0 * math.pi * q1)
 
 
-def exact_relu(x, y, depth, sigma_w, sigma_b):
-    """NTK and NNGP of relu in 60 digits, as mpmath numbers."""
+def exact_expectations(activation, k, q1, q2):
+    """`expectations` of relu, erf and gelu on mpmath numbers."""
+    pi = mpmath.pi
+    if activation == "relu":
+        root = mpmath.sqrt(q1 * q2)
+        angle = mpmath.acos(max(min(k / root, mpmath.mpf(1)), mpmath.mpf(-1)))
+        order_1 = root * mpmath.sin(angle) + (pi - angle) * k
+        return order_1 / (2 * pi), (pi - angle) / (2 * pi)
+    if activation == "erf":
+        square = (1 + 2 * q1) * (1 + 2 * q2)
+        value = 2 / pi * mpmath.asin(2 * k / mpmath.sqrt(square))
+        return value, 4 / pi / mpmath.sqrt(square - 4 * k * k)
+    square = (1 + q1) * (1 + q2)
+    density = 1 / (2 * pi * mpmath.sqrt(square - k * k))
+    normal = mpmath.asin(k / mpmath.sqrt(square)) / (2 * pi) + mpmath.mpf(1) / 4
+    moment = q1 * q2 - q1 * k * k / (1 + q1) + k * k / (1 + q2)
+    slope = k * (moment / (square - k * k) + 2 / (1 + q1) + 2 / (1 + q2) - 1)
+    return k * normal + density * moment, normal + density * slope
+
+
+def exact(x, y, depth, sigma_w, sigma_b, activation="relu"):
+    """NTK and NNGP in 60 digits, as mpmath numbers."""
     with mpmath.workdps(60):
         x, y = ([mpmath.mpf(float(number)) for number in row] for row in (x, y))
         w2, b2 = mpmath.mpf(sigma_w) ** 2, mpmath.mpf(sigma_b) ** 2
@@ -135,11 +155,9 @@ def exact_relu(x, y, depth, sigma_w, sigma_b):
         k, q1, q2 = product(x, y), product(x, x), product(y, y)
         t = k
         for _ in range(depth):
-            root = mpmath.sqrt(q1 * q2)
-            cosine = max(min(k / root, mpmath.mpf(1)), mpmath.mpf(-1))
-            angle = mpmath.acos(cosine)
-            order_1 = mpmath.sin(angle) + (mpmath.pi - angle) * cosine
-            k = w2 * root * order_1 / (2 * mpmath.pi) + b2
-            t = k + w2 * (mpmath.pi - angle) / (2 * mpmath.pi) * t
-            q1, q2 = w2 * q1 / 2 + b2, w2 * q2 / 2 + b2
+            value, slope = exact_expectations(activation, k, q1, q2)
+            k, t = w2 * value + b2, w2 * value + b2 + w2 * slope * t
+            q1, q2 = (
+                w2 * exact_expectations(activation, q, q, q)[0] + b2 for q in (q1, q2)
+            )
         return t, k
