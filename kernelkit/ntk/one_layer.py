@@ -20,7 +20,7 @@ from kernelkit.ntk.boxes import Range, cosines
 Array = npt.NDArray[Any]
 
 _LEAST_H = -0.4297379  # minimum of h, rounded down
-_LEAST_U = -0.7941  # where h has it, to the digits that matter
+_LEAST_U = -0.7942, -0.7940  # h has it between these
 _FLAT = 1e-9  # share of |z|^2 |x|^2 below which z may be parallel to x
 
 
@@ -110,7 +110,7 @@ def _shape_range(products: Range, squares: Range, norms: Array) -> Range:
     low, high = cosines(products, squares, norms**2)
     ends = _h(low), _h(high)
     least = np.where(
-        (low <= _LEAST_U) & (high >= _LEAST_U), _LEAST_H, np.minimum(*ends)
+        (low <= _LEAST_U[1]) & (high >= _LEAST_U[0]), _LEAST_H, np.minimum(*ends)
     )
     largest = np.maximum(*ends)
     near, far = norms * np.sqrt(squares[0]), norms * np.sqrt(squares[1])

@@ -179,6 +179,19 @@ def test_least_of_h_is_rounded_down():
     assert -1e-7 < low[0] - least <= 0.0
 
 
+def test_least_of_h_is_found_near_it():
+    """Seen red with one digit for where it is."""
+    h = minimize_scalar(
+        lambda u: 2 * u * (np.pi - np.arccos(u)) + np.sqrt(1 - u**2),
+        bounds=(-0.9, -0.7),
+        options={"xatol": 1e-12},
+    )
+    ends = h.x - 1e-5, h.x + 1e-5
+    for low, high in ((ends[0], h.x + 1e-9), (h.x - 1e-9, ends[1])):
+        least, _ = RELU.range((np.array([low]), np.array([high])), (1, 1), np.ones(1))
+        assert least[0] <= h.fun
+
+
 def test_least_over_a_box_is_the_least_of_a_grid():
     """Seen red without the vertex."""
     rng = np.random.default_rng(3)
