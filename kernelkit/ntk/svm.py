@@ -646,7 +646,7 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
     def _train(self, problem: _Problem, starts: Array | None = None) -> None:
         K, signs, weights = problem.K, problem.signs, problem.weights
         store(self, K, self._solve(K, signs, weights, starts))
-        self._sigmoids = None
+        self._sigmoids: Any = None
         if self.loss == "logistic":
             self._sigmoids = np.tile([1.0, 0.0], (len(signs), 1))
         elif self.probability:

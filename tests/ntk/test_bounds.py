@@ -104,7 +104,7 @@ class TestBound:
 
 def test_no_cosine_is_beyond_1():
     """With a norm that rounding made small. Seen red with cosines as they come."""
-    decisions, signs, K_diag, _ = problem()
+    _, signs, K_diag, _ = problem()
     right = signs * np.sqrt(K_diag)[:, None]
     small, true = (
         bound("pac_bayes", right, signs, K_diag, np.full(1, norm)).bound
