@@ -301,7 +301,8 @@ def _solve_logistic(
         losses = np.logaddexp(0.0, -targets * values)
         return float(0.5 * (coef @ values) + C @ losses)
 
-    current = objective(coef, values)
+    current, exact = objective(coef, values), False
+    last = last_gap = np.inf
     for n_iter in range(1, stop.max_iter + 1):
         miss = expit(-targets * values)
         residual = coef - C * targets * miss
@@ -311,8 +312,14 @@ def _solve_logistic(
         converged = bool(small and gap <= stop.gap_tol)
         if converged or n_iter == stop.max_iter:
             break
+        if current >= last and gap >= last_gap:
+            if exact:  # rounding hides what could be gained
+                converged = _is_small(gap, stop)
+                break
+            exact = True
+        last, last_gap = current, gap
         root = np.sqrt(C * miss * (1.0 - miss))
-        step = root * _solve_scaled(K, root, root * gradient) - residual
+        step = root * _solve_scaled(K, root, root * gradient, exact) - residual
         change = K @ step
         slope, length = float(gradient @ step), 1.0
         while length > 1e-10:
@@ -320,9 +327,8 @@ def _solve_logistic(
             if new <= current + 1e-4 * length * slope:
                 break
             length *= 0.5
-        else:  # rounding hides what could be gained
-            converged = _is_small(gap, stop)
-            break
+        else:
+            length = 0.0
         coef, values = coef + length * step, values + length * change
         current = objective(coef, values)
     full = np.zeros(len(start))
@@ -330,8 +336,15 @@ def _solve_logistic(
     return Machine(full, gap, n_iter, converged)
 
 
-def _solve_scaled(K: Array, root: Array, right: Array) -> Values:
-    """Solve ``(I + diag(root) K diag(root)) x = right``, well enough for a step."""
+def _solve_scaled(K: Array, root: Array, right: Array, exact: bool) -> Values:
+    """Solve ``(I + diag(root) K diag(root)) x = right``, well enough for a step.
+
+    That is exactly once such a step led nowhere.
+    """
+    if exact:
+        scaled = K * root * root[:, None]
+        scaled.flat[:: len(root) + 1] += 1.0
+        return np.asarray(linalg.solve(scaled, right, assume_a="sym"))
 
     def multiply(x: Array) -> Array:
         return x + root * (K @ (root * x))

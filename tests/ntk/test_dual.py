@@ -370,13 +370,24 @@ class TestEnds:
         assert not machine.converged
 
     def test_newton_steps_end_with_rounding(self):
-        """Seen red with steps of length 0 up to `max_iter`."""
-        rows = RNG.standard_normal((60, 3))
-        y = RNG.choice([-1.0, 1.0], 60)
-        with pytest.warns(ConvergenceWarning, match=r"lower C or rescale X\.$"):
-            machine = run("logistic", 1e10, K=rows @ rows.T, y=y)
+        """Seen red with steps that lead nowhere up to `max_iter`."""
+        rng = np.random.default_rng(0)
+        rows, y = rng.standard_normal((60, 3)), rng.choice([-1.0, 1.0], 60)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            machine = run("logistic", 1e10, K=rows @ rows.T / 1.5, y=y)
 
-        assert machine.n_iter < 200
+        assert machine.n_iter < 100
+
+    @pytest.mark.parametrize("C", [1e6, 1e9, 1e12])
+    def test_newton_steps_lead_down(self, C):
+        """Seen red with conjugate gradients alone."""
+        rng = np.random.default_rng(0)
+        rows, y = rng.standard_normal((60, 3)), rng.choice([-1.0, 1.0], 60)
+
+        machine = run("logistic", C, K=np.exp(rows @ rows.T / 3.0), y=y, stop=LOOSE)
+
+        assert machine.gap <= 1e-4
 
     def test_steps_of_libsvm_end(self):
         """Seen red without a limit."""

@@ -562,9 +562,7 @@ class TestEdges:
         assert (fitted.predict(Q * size) == expected).mean() > 0.95
 
     def test_no_convergence(self):
-        with pytest.warns(
-            ConvergenceWarning, match="lower C or rescale X, or raise max"
-        ):
+        with pytest.warns(ConvergenceWarning, match="rescale X, or raise max_iter"):
             model(max_iter=1, C=1e6, **TIGHT).fit(X, TWO)
 
     def test_intercept_needs_the_hinge(self):
