@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 
@@ -130,10 +131,10 @@ def last_layer(estimator: Any, X: Any) -> Array:
         return _hidden(estimator, X)[-1]
     network = getattr(estimator, "net_", estimator)
     if isinstance(network, Network):
-        copies = network.forward(np.asarray(X))[2][-1]
+        copies = network.forward(X)[2][-1]
         return np.hstack(list(copies))
-    if hasattr(estimator, "coef_") and np.shape(estimator.coef_)[-1] == np.shape(X)[1]:
-        return np.asarray(X, dtype=np.float64)
+    if hasattr(estimator, "coef_") and np.shape(estimator.coef_)[-1] == X.shape[1]:
+        return X
     raise TypeError(
         "The last layer is known of MLPRegressor, MLPClassifier, networks of kernelkit "
         f"and linear models. Got a {type(estimator).__name__} instead: pass its "
@@ -149,7 +150,7 @@ def tangents(
     network = getattr(estimator, "net_", estimator)
     if isinstance(network, Network):
         n_outputs = network.weights[-1].shape[1]
-        layers = list(_network_layers(network, np.asarray(X)))
+        layers = list(_network_layers(network, X))
     elif hasattr(estimator, "coefs_"):
         n_outputs = estimator.coefs_[-1].shape[1]
         layers = list(_mlp_layers(estimator, X))
@@ -178,7 +179,7 @@ def _rows(X: Any) -> Any:
     return X if hasattr(X, "iloc") else rows
 
 
-def _innermost(estimator: Any, X: Any) -> tuple[Any, Any]:
+def _innermost(estimator: Any, X: Any) -> tuple[Any, Array]:
     """Find what predicts inside pipelines and searches, and the rows that it sees."""
     if isinstance(estimator, BaseEstimator):
         check.is_fitted(estimator)
@@ -187,19 +188,22 @@ def _innermost(estimator: Any, X: Any) -> tuple[Any, Any]:
     if hasattr(estimator, "steps"):
         *before, (_, last) = estimator.steps
         return _innermost(last, estimator[:-1].transform(X) if before else X)
-    return estimator, X
+    if sparse.issparse(X):
+        check.memory(8 * X.shape[0] * X.shape[1], "let no step return sparse rows")
+        X = X.toarray()
+    return estimator, np.asarray(X, dtype=np.float64)
 
 
-def _hidden(mlp: Any, X: Any) -> list[Array]:
+def _hidden(mlp: Any, X: Array) -> list[Array]:
     """Units of all layers but the last one of scikit-learn's network."""
     function, _ = _ACTIVATIONS[mlp.activation]
-    h = [np.asarray(X, dtype=np.float64)]
+    h = [X]
     for W, b in zip(mlp.coefs_[:-1], mlp.intercepts_[:-1], strict=True):
         h.append(function(h[-1] @ W + b))
     return h
 
 
-def _mlp_layers(mlp: Any, X: Any) -> Iterator[_Layer]:
+def _mlp_layers(mlp: Any, X: Array) -> Iterator[_Layer]:
     _, slope = _ACTIVATIONS[mlp.activation]
     h = _hidden(mlp, X)
     n_outputs = mlp.coefs_[-1].shape[1]

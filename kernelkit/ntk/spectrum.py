@@ -238,13 +238,13 @@ class Sources:
     ----------
     directions : ndarray of shape (n_features, n_sources)
         How each source moves the features; the least Gaussian source first.
-    kurtosis : ndarray of shape (n_sources,)
-        Excess kurtosis of each.
+    kurtosis : ndarray of shape (n_sources,) or None
+        Excess kurtosis of each, None if they were not found.
     converged : bool
     """
 
     directions: Array
-    kurtosis: Array
+    kurtosis: Array | None
     converged: bool
 
     @classmethod
@@ -267,7 +267,7 @@ class Sources:
             try:
                 z = ica.fit_transform(whitened)
             except ConvergenceWarning:
-                return cls(V, np.zeros(n_sources), False)
+                return cls(V, None, False)
         kurtosis = (z**4).mean(axis=0) / (z**2).mean(axis=0) ** 2 - 3.0
         order = np.argsort(-np.abs(kurtosis), kind="stable")
         directions = (V * S) @ np.linalg.pinv(ica.components_)

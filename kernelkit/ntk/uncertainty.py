@@ -48,9 +48,9 @@ class Report:
     collapse_index : float
         The same of what was chosen.
     kurtosis : ndarray of shape (n_sources,) or None
-        Excess kurtosis of independent components, None if none were sought.
+        Excess kurtosis of independent components, None if none were found.
     ica_converged : bool or None
-        Whether they were found.
+        Whether they were found, None if none were sought.
     error_correlation : float or None
         Rank correlation of v with the residuals of held-out rows, None without them.
     verdict : {"ok", "collapsed", "constant"}
@@ -167,16 +167,18 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        By `fit`, if a parameter is out of range, the data, features or predictions hold
-        NaN or infinity, or a classifier is to be calibrated.
+        By `fit`, if a parameter is out of range, features other than "tangent" are to
+        be sketched, the data, features or predictions hold NaN or infinity, an
+        estimator predicts other outputs than those of y, or a classifier is to be
+        calibrated.
     TypeError
         By `fit`, if features of the estimator are not known.
 
     Warns
     -----
     UserWarning
-        By `fit`, if the rank exceeds that of the features, or a network's features are
-        all constant.
+        By `fit`, if the rank exceeds that of the features, a network's features are all
+        constant, or independent components were asked for where there is one component.
     ConvergenceWarning
         By `fit`, if independent components were asked for and not found: singular
         vectors take their place.
@@ -289,11 +291,16 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         -------
         self : EmpiricalKernelUQ
         """
+        if self.sketch is not None and self.features != "tangent":
+            raise ValueError(
+                f"sketch={self.sketch} is for features='tangent'. Got features="
+                f"{self.features!r}: leave out the sketch."
+            )
         given, (X, y) = X, self._fit_rows(X, y)
         rng = check.rng(self.random_state)
         seen, tuning, held = self._split(len(X), rng)
         self.held_out_indices_ = np.concatenate([tuning, held])
-        self.estimator_ = self._fit_estimator(X, y, seen, rng)
+        self.estimator_ = self._fit_estimator(given, X, y, seen, rng)
         self._sketch_seed = int(rng.integers(2**31))
         features = self._features(given, X)
         residuals = self._residuals(given, X, y)
@@ -465,15 +472,22 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         return order[n_held:], order[:n_tuning], order[n_tuning:n_held]
 
     def _fit_estimator(
-        self, X: Array, y: Array | None, seen: Array, rng: np.random.Generator
+        self,
+        given: Any,
+        X: Array,
+        y: Array | None,
+        seen: Array,
+        rng: np.random.Generator,
     ) -> Any:
         estimator = self.estimator
         if self.cv is None:
             estimator = clone(LinearRegression() if estimator is None else estimator)
             _seed(estimator, rng)
             assert y is not None
+            has_names = hasattr(self, "feature_names_in_")
+            rows = check.some_rows(given, seen) if has_names else X[seen]
             with np.errstate(over="ignore", invalid="ignore"):  # in predictions, too
-                estimator.fit(X[seen], y[seen])
+                estimator.fit(rows, y[seen])
         if self.calibration is not None and is_classifier(estimator):
             raise ValueError(
                 f"{type(estimator).__name__} predicts classes, which have no "
@@ -510,8 +524,15 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         """Compute residuals (n, n_outputs) of a regressor."""
         if y is None or is_classifier(self.estimator_):
             return None
-        n = len(X)
-        return y.reshape(n, -1) - self._ask(given, X).reshape(n, -1)
+        y = y.reshape(len(X), -1)
+        predicted = self._ask(given, X).reshape(len(X), -1)
+        if predicted.shape != y.shape:
+            raise ValueError(
+                f"{type(self.estimator_).__name__} predicts {predicted.shape[1]} "
+                f"output(s), and y has {y.shape[1]}: pass the targets that it was "
+                "fitted to."
+            )
+        return y - predicted
 
     def _decompose(
         self,
@@ -599,15 +620,22 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
             )
         v = self.spectrum_.variances(probes, noises)
         v = np.maximum(v, np.finfo(np.float64).tiny)
-        squares = residuals[tuning] ** 2
+        squares = _relative(np.abs(residuals[tuning])) ** 2
         misfit = np.log(np.maximum((1.0 / v).T @ squares, 1e-300)).sum(axis=1)
         return int(np.argmin(squares.shape[1] * np.log(v).mean(axis=0) + misfit))
 
     def _find_sources(self, rows: Array, rng: np.random.Generator) -> Sources | None:
         spectrum, rank = self.spectrum_, self.rank_
         n_sources = min(2 * rank, len(spectrum.energies))
-        is_useless = self.decomposition == "svd" or n_sources < 2
-        if is_useless or (
+        if n_sources < 2:
+            if self.decomposition == "ica":
+                warn(
+                    f"There are no independent components of rank {rank} among "
+                    f"{len(spectrum.energies)} components: singular vectors take "
+                    "their place."
+                )
+            return None
+        if self.decomposition == "svd" or (
             self.decomposition == "auto" and spectrum.concentration[:5][-1] >= _SPREAD
         ):
             return None
@@ -615,16 +643,16 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
 
     def _prefers(self, sources: Sources) -> bool:
         """Decide whether sources take the place of singular vectors."""
-        if self.decomposition == "auto":
-            typical = float(np.median(np.abs(sources.kurtosis)))
-            return sources.converged and typical > _HEAVY
-        if not sources.converged:
-            warn(
-                "Independent components were not found: singular vectors take their "
-                "place.",
-                ConvergenceWarning,
-            )
-        return sources.converged
+        if sources.kurtosis is None:
+            if self.decomposition == "ica":
+                warn(
+                    "Independent components were not found: singular vectors take "
+                    "their place.",
+                    ConvergenceWarning,
+                )
+            return False
+        typical = float(np.median(np.abs(sources.kurtosis)))
+        return self.decomposition == "ica" or typical > _HEAVY
 
     def _calibrate(
         self,
@@ -642,7 +670,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         if not self.reference_variance_:
             self.share_ = np.ones(errors.shape[1])
         elif tuning.size:
-            self.share_ = self._shares(errors[tuning], v[tuning])
+            self.share_ = self._shares(_relative(errors[tuning]), v[tuning])
         else:
             self.share_ = np.full(errors.shape[1], 0.5)
         inner = np.linspace(0.0, 1.0, self.n_groups + 1)[1:-1]
@@ -746,10 +774,17 @@ def _correlation(v: Array, residuals: Array | None, held: Array) -> float | None
     """Rank correlation of variances and errors; None if one of them is constant."""
     if residuals is None or not held.size:
         return None
-    errors = np.linalg.norm(residuals[held], axis=1)
+    errors = np.abs(residuals[held])
+    errors = np.linalg.norm(errors / (errors.max() or 1.0), axis=1)
     if np.ptp(v) == 0.0 or np.ptp(errors) == 0.0:
         return None
     return float(spearmanr(v, errors).statistic)
+
+
+def _relative(errors: Array) -> Array:
+    """Divide the errors of each output by the largest: squares do not overflow."""
+    largest = errors.max(axis=0)
+    return errors / np.where(largest, largest, 1.0)
 
 
 def _verdict(spectrum: Spectrum, collapse_index: float) -> str:

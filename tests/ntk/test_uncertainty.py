@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 from reference import ntk_uq
 from scipy.stats import ortho_group, spearmanr
+from sklearn.compose import make_column_transformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import KBinsDiscretizer, StandardScaler
 
 from kernelkit.ntk import spectrum, uncertainty
 from kernelkit.ntk.spectrum import Spectrum
@@ -218,9 +219,9 @@ class TestSpectrum:
 
         H = ntk_uq.contrasts(np.column_stack([A, y]))
         K, largest = H[:, :-1] @ H[:, :-1].T, model.spectrum_.energies[0]
-        grid = largest * np.geomspace(1e-8, 1e3, 600)
+        grid = largest * np.geomspace(1e-8, 1e3, 250)
         best = min(grid, key=lambda noise: loss(K, H[:, -1], noise))
-        assert model.noise_ == pytest.approx(best, rel=0.05)
+        assert model.noise_ == pytest.approx(best, rel=0.08)
         assert 1e-6 * largest < best < 1e2 * largest
 
     def test_large_matrices_are_decomposed_in_part(self, monkeypatch):
@@ -342,8 +343,17 @@ class TestSources:
         assert report.kurtosis is not None
         assert bare(decomposition="auto", rank=2).fit(X, Y).report_.kurtosis is None
 
+    @pytest.mark.parametrize(("rows", "rank"), [(X, 0), (X[:, :1], 1)])
+    def test_one_component_has_no_sources(self, rows, rank):
+        """Seen red without the warning."""
+        with pytest.warns(UserWarning, match="There are no independent components"):
+            model = bare(decomposition="ica", rank=rank).fit(rows, Y)
+
+        assert model.report_.decomposition == "svd"
+        assert model.report_.ica_converged is None
+
     def test_failure_is_reported(self, monkeypatch):
-        """Seen red with the warning swallowed."""
+        """Seen red with the warning swallowed, and with a kurtosis of 0."""
 
         def fail(self, X):
             raise ConvergenceWarning
@@ -354,6 +364,7 @@ class TestSources:
 
         assert model.report_.decomposition == "svd"
         assert model.report_.ica_converged is False
+        assert model.report_.kurtosis is None
         np.testing.assert_array_equal(
             model.variance(Q), bare(rank=3).fit(X, Y).variance(Q)
         )
@@ -579,6 +590,39 @@ class TestModels:
             model.variance(frame), expected.variance(pipeline[0].transform(frame))
         )
 
+    @pytest.mark.parametrize("calibration", ["conformal", None])
+    def test_frames_reach_an_estimator_that_is_fitted_here(self, calibration):
+        """It may choose columns by their names. Seen red with it given arrays."""
+        frame = pd.DataFrame(X, columns=list("abcde"))
+        columns = make_column_transformer(
+            (StandardScaler(), ["a", "b"]), remainder="passthrough"
+        )
+        params = {"decomposition": "svd", "calibration": calibration, "random_state": 0}
+        model = EmpiricalKernelUQ(make_pipeline(columns, LinearRegression()), **params)
+
+        model.fit(frame, Y)
+
+        queries = pd.DataFrame(Q, columns=list("abcde"))
+        expected = EmpiricalKernelUQ(**params).fit(X, Y).predict(Q)
+        np.testing.assert_allclose(model.predict(queries), expected, rtol=1e-9)
+        assert np.isfinite(model.variance(queries)).all()
+
+    @pytest.mark.parametrize("features", ["last_layer", "tangent"])
+    def test_steps_may_return_sparse_rows(self, features):
+        steps = [KBinsDiscretizer(3, strategy="uniform")]
+        steps.append(
+            MLPRegressor(
+                hidden_layer_sizes=4, solver="lbfgs", max_iter=4000, alpha=10.0
+            )
+        )
+        model = bare(
+            estimator=make_pipeline(KBinsDiscretizer(3, strategy="uniform"), network),
+            features=features,
+            rank=2,
+        )
+
+        assert np.isfinite(model.fit(X, Y).variance(Q)).all()
+
     def test_classifier_has_variances_alone(self):
         model = LogisticRegression().fit(X, IS_LARGE)
 
@@ -640,6 +684,36 @@ class TestEdges:
     def test_nothing_to_be_fitted_already(self):
         with pytest.raises(ValueError, match="needs an estimator that is fitted"):
             bare(cv="prefit").fit(X, Y)
+
+    @pytest.mark.parametrize(("fitted", "given"), [(1, 2), (2, 1), (2, 3)])
+    def test_outputs_must_be_those_of_the_estimator(self, fitted, given):
+        """Seen red with residuals of shapes that are broadcast."""
+        targets = np.column_stack([Y, 2.0 * Y, 3.0 * Y])
+        regression = LinearRegression().fit(X, targets[:, :fitted])
+        model = EmpiricalKernelUQ(regression, cv="prefit")
+
+        with pytest.raises(ValueError, match=f"{fitted} output.* and y has {given}"):
+            model.fit(X, targets[:, :given])
+
+    @pytest.mark.parametrize("features", ["last_layer", np.sin])
+    def test_sketch_of_other_features_is_refused(self, features):
+        """Seen red without the check."""
+        with pytest.raises(ValueError, match="sketch=3 is for features='tangent'"):
+            bare(features=features, sketch=3).fit(X, Y)
+
+    @pytest.mark.parametrize("rank", ["auto", "likelihood"])
+    @pytest.mark.parametrize("scale", [1e-200, 1e160, 1e290])
+    def test_units_of_targets_do_not_matter(self, scale, rank):
+        """Seen red with squares of the residuals as they are."""
+        rows, y = smooth(120, np.random.default_rng(0))
+        y = np.column_stack([y, y**3])
+        model = EmpiricalKernelUQ(rank=rank, random_state=0).fit(rows, y)
+        low, high = model.predict_interval(rows)
+
+        below, above = model.fit(rows, scale * y).predict_interval(rows)
+
+        np.testing.assert_allclose(below / scale, low, rtol=1e-9)
+        np.testing.assert_allclose(above / scale, high, rtol=1e-9)
 
     def test_one_row_is_refused(self):
         with pytest.raises(ValueError, match="minimum of 2"):
