@@ -272,7 +272,10 @@ def _near_versine(is_erf, own, other, v):
 def _series_layer(own, others, start, keep, v, t):
     """Pass a tile through an activation given by its Hermite coefficients."""
     value, slope = np.zeros(v.size), np.zeros(v.size)
-    for n in range(own.size - 1, 2, -1):
+    last = own.size - 1
+    while last > 2 and own[last] == 0.0:
+        last -= 1
+    for n in range(last, 2, -1):
         for j in range(v.size):
             slope[j] = slope[j] * (1.0 - v[j]) + value[j]
             value[j] = value[j] * (1.0 - v[j]) + own[n] * others[n, start + j]

@@ -88,7 +88,18 @@ class Polynomial(RowKernel):
         return K, np.stack(free, axis=2) if free else np.empty((*K.shape, 0))
 
     def diag(self, X: Any) -> Array:
-        """Compute the kernel of each row with itself."""
+        """Compute the kernel of each row with itself.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+            Rows.
+
+        Returns
+        -------
+        diagonal : ndarray of shape (n,)
+            As on the diagonal of the matrix.
+        """
         degree, gamma, coef0 = self._numbers()
         X, _ = rows_of(X, None, takes_sparse=True)
         return (gamma * _squared_norms(X) + coef0) ** degree
@@ -152,7 +163,18 @@ class Linear(RowKernel):
         return K, np.full((*K.shape, self.n_dims), coef0)
 
     def diag(self, X: Any) -> Array:
-        """Compute the kernel of each row with itself."""
+        """Compute the kernel of each row with itself.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+            Rows.
+
+        Returns
+        -------
+        diagonal : ndarray of shape (n,)
+            As on the diagonal of the matrix.
+        """
         coef0 = check.non_negative("coef0", self.coef0)
         X, _ = rows_of(X, None, takes_sparse=True)
         return _squared_norms(X) + coef0

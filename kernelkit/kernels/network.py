@@ -19,8 +19,8 @@ KINDS = {
     "gelu": loops.GELU,
 }
 _SLOPES = {"relu": (0.0, 1.0), "linear": (1.0, 1.0)}
-_N_HERMITE = 64  # terms of the series of a callable
-_N_NODES = 200
+_N_HERMITE = 512  # most terms of the series of a callable
+_TAIL = 1e-6  # share of the last eighth of them that is too much
 _ZERO = 1e-300  # root of a variance that has no inverse, as that of rows of zeros
 
 
@@ -164,14 +164,18 @@ def _inverse(root: Array) -> Array:
 
 @cache
 def _hermite_basis() -> tuple[Array, Array]:
-    """Nodes, and normalised Hermite polynomials there times quadrature weights."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(_N_NODES)
-    basis = np.ones((_N_HERMITE, _N_NODES))
-    basis[1] = nodes
+    """Nodes, and normalised Hermite polynomials there times quadrature weights.
+
+    Sums over equidistant nodes are all but exact for smooth functions under a normal
+    density.
+    """
+    nodes = np.arange(-400, 401) / 20.0
+    root = np.exp(-(nodes**2) / 4.0) / (2.0 * np.pi) ** 0.25  # of the density
+    basis = np.empty((_N_HERMITE, nodes.size))
+    basis[0], basis[1] = root, root * nodes
     for n in range(2, _N_HERMITE):
         basis[n] = (nodes * basis[n - 1] - (n - 1) ** 0.5 * basis[n - 2]) / n**0.5
-    basis *= weights / weights.sum()
-    return nodes, basis
+    return nodes, basis * (root / 20.0)
 
 
 def _hermite_coefficients(function: Any, root: Array) -> Array:
@@ -186,4 +190,18 @@ def _hermite_coefficients(function: Any, root: Array) -> Array:
     if not np.isfinite(values).all():
         raise ValueError("The activation returns NaN or infinity: clip its values.")
     coefficients: Array = basis @ values.T
+    largest = np.abs(coefficients).max(axis=0)
+    parts = coefficients * _inverse(largest)
+    parts *= parts * np.maximum(np.arange(_N_HERMITE), 1.0)[:, None]
+    rests = np.cumsum(parts[::-1], axis=0)[::-1]  # of the squared slope
+    shares = rests[-_N_HERMITE // 8] / np.maximum(rests[0], 1.0)
+    if (shares > _TAIL).any():
+        at = int(shares.argmax())
+        raise ValueError(
+            f"{_N_HERMITE} Hermite polynomials do not stand for the activation on "
+            f"inputs of standard deviation {root[at]:.3g}: the last eighth of them has "
+            f"{shares[at]:.1e} of its slope. Lower sigma_w or the norms of rows, or "
+            "use an activation that has a name."
+        )
+    coefficients[rests <= 1e-20 * rests[0]] = 0.0  # which ends the series there
     return coefficients

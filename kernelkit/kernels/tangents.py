@@ -27,6 +27,14 @@ class RowTangents:
     log_eps: Any = 0.0
     coefficients: Any = 0.0
 
+    def part(self, rows: slice) -> "RowTangents":
+        """Take those of some rows."""
+        values = [
+            value[..., rows] if isinstance(value, np.ndarray) else value
+            for value in vars(self).values()
+        ]
+        return RowTangents(*values)
+
 
 def row_tangents(
     network: Network,
@@ -272,7 +280,9 @@ def _gelu_layer(network: Network, pair: _Pair, v: Array) -> _Layer:
 
 def _series_layer(network: Network, pair: _Pair, v: Array) -> _Layer:
     c, ratio = 1.0 - v, pair.i[2] * pair.j[2]
-    own, others = pair.i[3:], pair.j[3:]
+    used = (pair.i[3:] != 0.0).any(axis=(1, 2)) & (pair.j[3:] != 0.0).any(axis=1)
+    last = 4 + int(np.flatnonzero(used).max(initial=0))
+    own, others = pair.i[3:last], pair.j[3:last]
     value, slope, curve = np.zeros_like(v), np.zeros_like(v), np.zeros_like(v)
     for first, second in zip(own[::-1], others[::-1], strict=True):
         curve = curve * c + 2.0 * slope
@@ -281,9 +291,10 @@ def _series_layer(network: Network, pair: _Pair, v: Array) -> _Layer:
     k = ratio * value + pair.bias
 
     def tangents(i: RowTangents, j: RowTangents, dv: Array) -> tuple[Array, Array]:
-        zeros = np.zeros((len(own), 1, 1))
-        own_steps = i.coefficients + zeros
-        other_steps = j.coefficients + zeros[:, 0]
+        own_steps, other_steps = (
+            steps[: len(own)] if isinstance(steps, np.ndarray) else np.zeros(len(own))
+            for steps in (i.coefficients, j.coefficients)
+        )
         d_value, d_slope = np.zeros_like(v), np.zeros_like(v)
         for n in reversed(range(len(own))):
             d_slope = d_slope * c + d_value

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from reference import neural as reference
 from scipy import sparse
+from scipy.integrate import quad
 from scipy.special import erf
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -349,21 +350,42 @@ class TestDefinition:
         np.testing.assert_allclose(np.diag(kernel(X, -X)), kernel.diag(X), rtol=1e-14)
 
     def test_callable(self):
-        """Seen red with one coefficient fewer in the slope."""
+        """Seen red with one coefficient fewer in the slope, and with 64 of them."""
         options = {"depth": 2, "sigma_b": 0.3, "get": "both"}
         for function, name in ((erf, "erf"), (lambda u: 0.7 * u, "linear")):
-            got = ntk_gram(X / 3, activation=function, **options)
+            got = ntk_gram(X / 2, activation=function, **options)
             factor = 0.7 if name == "linear" else 1.0
             expected = ntk_gram(
-                X / 3,
+                X / 2,
                 activation="leaky_relu" if name == "linear" else name,
                 slopes=(factor, factor),
                 **options,
             )
             for values, exact in zip(got, expected, strict=True):
-                np.testing.assert_allclose(values, exact, rtol=1e-3, atol=1e-3)
+                np.testing.assert_allclose(values, exact, rtol=0, atol=1e-12)
         with pytest.raises(ValueError, match="returns NaN or infinity"):
             ntk_gram(X, activation=lambda u: np.full_like(u, np.nan))
+
+    @pytest.mark.parametrize("size", [0.1, 1.0, 3.0])
+    def test_callable_by_quadrature(self, size):
+        """Seen red with 64 terms, and with sums over nodes 1 apart."""
+        kernel = NeuralTangent(1, 1.0, activation=np.tanh)
+
+        def integrand(z):
+            u = size * z
+            value = np.tanh(u) ** 2 + (size / np.cosh(u) ** 2) ** 2
+            return value * np.exp(-z * z / 2.0) / (2.0 * np.pi) ** 0.5
+
+        expected, _ = quad(integrand, -12.0, 12.0, points=[0.0], epsrel=1e-10)
+        assert kernel([[size]])[0, 0] == pytest.approx(expected, rel=1e-6)
+
+    @pytest.mark.parametrize(
+        ("function", "size"), [(np.tanh, 6.0), (np.abs, 1e-3), (np.sin, 50.0)]
+    )
+    def test_series_that_is_too_short_is_refused(self, function, size):
+        """Seen red with any share of the last terms allowed: errors of 1e-3 to 1."""
+        with pytest.raises(ValueError, match="Hermite polynomials do not stand for"):
+            ntk_gram([[0.1], [size]], activation=function, sigma_w=1.0)
 
     def test_monte_carlo(self):
         """A network of 20000 units; false alarms at 6 standard errors: 1e-8."""
@@ -401,10 +423,22 @@ class TestProperties:
         assert (K == K.T).all()
         eigenvalues = np.linalg.eigvalsh(K)
         assert eigenvalues[0] >= -1e-12 * max(eigenvalues[-1], 1e-300)
-        np.testing.assert_allclose(np.diag(K), kernel.diag(rows), rtol=2e-15)
+        np.testing.assert_array_equal(np.diag(K), kernel.diag(rows))
         np.testing.assert_allclose(
             kernel(rows, rows.copy()), K, rtol=0, atol=4e-14 * K.max()
         )
+
+    @each_name
+    @pytest.mark.parametrize("get", ["ntk", "nngp"])
+    def test_diagonal_is_that_of_diag(self, activation, get):
+        """Seen red with what the loop computes there."""
+        rows = np.vstack([X, Y, 1e4 * X])
+        options = {"depth": 2, "activation": activation, "scale": "unit", "get": get}
+        expected = NeuralTangent(**options).diag(rows)
+
+        np.testing.assert_array_equal(np.diag(ntk_gram(rows, **options)), expected)
+        narrow = ntk_gram(rows, dtype=np.float32, **options)
+        np.testing.assert_array_equal(np.diag(narrow), expected.astype(np.float32))
 
     @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "linear"])
     def test_homogeneous(self, activation):
@@ -466,7 +500,7 @@ class TestProperties:
     @pytest.mark.parametrize("activation", [*NAMES, np.tanh])
     @pytest.mark.parametrize("symmetric", [True, False])
     def test_threads_do_not_change_bits(self, activation, symmetric):
-        rows = np.vstack([X, Y, X + 1e-9])
+        rows = np.vstack([X, Y, X + 1e-9]) / 4
         other = None if symmetric else rows[::-1].copy()
         options = {"depth": 2, "activation": activation, "get": "both"}
 
