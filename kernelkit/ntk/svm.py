@@ -321,10 +321,10 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         """Estimate the probabilities of the classes.
 
         Those of the machines, by the logistic function for the logistic loss and by a
-        sigmoid fitted to values at rows held out for others [3]_, are divided by their
-        sum, or averaged over the pairs of a class. The class of the largest one may be
-        another than that of `predict`, unless the loss is logistic and `multi_class`
-        "ovr".
+        sigmoid fitted to values at rows held out for others (Platt, 1999), are divided
+        by their sum, or averaged over the pairs of a class. The class of the largest
+        one may be another than that of `predict`, unless the loss is logistic and
+        `multi_class` "ovr".
 
         Parameters
         ----------
@@ -398,9 +398,10 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         ----------
         method : {"pac_bayes", "rademacher", "loo"}, default="pac_bayes"
             "pac_bayes" is twice the bound on the error of classifiers drawn around the
-            trained one [4]_, by far the tightest. "rademacher" adds the complexity of a
-            ball that holds it to its mean loss [5]_. "loo" is the share of rows that
-            are support vectors, which bounds the error only in expectation [6]_.
+            trained one (Langford, 2005), by far the tightest. "rademacher" adds the
+            complexity of a ball that holds it to its mean loss (Bartlett & Mendelson,
+            2002). "loo" is the share of rows that are support vectors, which bounds the
+            error only in expectation (Vapnik, 1998).
         delta : float, default=0.05
             Probability, over the draw of the training rows, that the bound fails.
 
@@ -468,7 +469,7 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
             sums alone; with up to one hidden layer of relus or leaky relus, "linear"
             also expands the terms to first order, so that those of opposite sign
             cancel, and else it is the same; "paper" is the first with a ball around
-            the box [1]_.
+            the box, as Chen et al. (2021) do.
         clip : tuple of (float, float) or None, default=None
             Range that the features are known to stay in, such as (0, 1) for pixels.
 
@@ -553,7 +554,9 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
             Their labels.
         delta : float
             Largest change of a feature, > 0.
-        method, clip
+        method : {"linear", "interval", "paper"}, default="linear"
+            As for `certify`.
+        clip : tuple of (float, float) or None, default=None
             As for `certify`.
 
         Returns
