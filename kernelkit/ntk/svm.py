@@ -172,7 +172,8 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
     -----
     Machines share one kernel matrix, of 8 n^2 bytes. The hinge losses look at it in
     place; for "logistic" and "squared", pairs of classes copy their part of it, and
-    "squared" factorizes a copy.
+    "squared" factorizes a copy. So do the norms where `C` is so large that huge
+    coefficients cancel.
 
     References
     ----------

@@ -342,7 +342,7 @@ class TestNorms:
         assert (expected <= bound).all()
 
     def test_zeros(self):
-        """Seen red with correlations 0 / 0."""
+        """A function of no length."""
         norm, bound = norms(np.zeros((2, 2)), np.array([[1.0, -1.0]]))
 
         assert (norm, bound) == (0.0, 0.0)
