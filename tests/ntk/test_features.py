@@ -1,7 +1,6 @@
 """Features and tangents: twins, identities and limits."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from reference import ntk_uq
 from scipy import sparse
@@ -14,7 +13,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
-from kernelkit import FiniteWidthRegressor
 from kernelkit.kernels import NeuralTangent
 from kernelkit.ntk.features import last_layer_features, tangent_features
 from kernelkit.ntk.network import Activation, Network
@@ -82,15 +80,11 @@ class TestLastLayer:
     @pytest.mark.parametrize("features", [last_layer_features, tangent_features])
     def test_steps_may_return_sparse_rows(self, features):
         """Seen red with sparse rows passed to the network."""
-        steps = [KBinsDiscretizer(3, strategy="uniform")]
-        steps.append(
-            MLPRegressor(
-                hidden_layer_sizes=4, solver="lbfgs", max_iter=4000, alpha=10.0
-            )
+        network = MLPRegressor(
+            hidden_layer_sizes=4, solver="lbfgs", max_iter=4000, alpha=10.0
         )
-        pipeline = make_pipeline(KBinsDiscretizer(3, strategy="uniform"), network).fit(
-            X, Y
-        )
+        pipeline = make_pipeline(KBinsDiscretizer(3, strategy="uniform"), network)
+        pipeline.fit(X, Y)
         assert sparse.issparse(pipeline[0].transform(X))
 
         got = features(pipeline, X)
@@ -107,17 +101,6 @@ class TestLastLayer:
         got = network.factor(1) * features @ weights
         # The biases of the two copies are equal.
         np.testing.assert_allclose(got, network.outputs(X)[:, 0], atol=1e-14)
-
-    def test_whole_numbers_of_a_frame(self):
-        """Seen red with rows passed as they are."""
-        frame = pd.DataFrame(np.round(3.0 * X).astype(int), columns=list("abc"))
-        network = FiniteWidthRegressor(8, C=0.01, max_iter=5000, random_state=0)
-        network.fit(frame, Y)
-
-        for features in (last_layer_features, tangent_features):
-            got = features(network, frame)
-            expected = features(network, frame.to_numpy(float))
-            np.testing.assert_array_equal(got, expected)
 
     def test_unknown_estimator_is_refused(self):
         tree = DecisionTreeRegressor().fit(X, Y)

@@ -609,11 +609,8 @@ class TestModels:
 
     @pytest.mark.parametrize("features", ["last_layer", "tangent"])
     def test_steps_may_return_sparse_rows(self, features):
-        steps = [KBinsDiscretizer(3, strategy="uniform")]
-        steps.append(
-            MLPRegressor(
-                hidden_layer_sizes=4, solver="lbfgs", max_iter=4000, alpha=10.0
-            )
+        network = MLPRegressor(
+            hidden_layer_sizes=4, solver="lbfgs", max_iter=4000, alpha=10.0
         )
         model = bare(
             estimator=make_pipeline(KBinsDiscretizer(3, strategy="uniform"), network),
