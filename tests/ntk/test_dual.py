@@ -373,11 +373,20 @@ class TestEnds:
         """Seen red with steps that lead nowhere up to `max_iter`."""
         rng = np.random.default_rng(0)
         rows, y = rng.standard_normal((60, 3)), rng.choice([-1.0, 1.0], 60)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            machine = run("logistic", 1e10, K=rows @ rows.T / 1.5, y=y)
+        with pytest.warns(ConvergenceWarning, match=r"lower C or rescale X\.$"):
+            machine = run("logistic", 1e14, K=rows @ rows.T, y=y)
 
         assert machine.n_iter < 100
+
+    def test_singular_newton_steps(self):
+        """Rows that repeat, and a huge C. Seen red with the error of LAPACK."""
+        H, y = np.full((4, 4), 4.0), np.array([1.0, -1.0, 1.0, 1.0])
+        H[:2, 2:] = H[2:, :2] = -4.0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            machine = run("logistic", 2.0**70, K=H, y=y)
+
+        assert np.isfinite(machine.coef).all()
 
     @pytest.mark.parametrize("C", [1e6, 1e9, 1e12])
     def test_newton_steps_lead_down(self, C):
