@@ -14,17 +14,20 @@ from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.kernels.neural import NeuralTangent
-from kernelkit.ntk.finite_width import FiniteWidthClassifier, FiniteWidthRegressor
-from kernelkit.ntk.network import Activation, Network
+from kernelkit.ntk.finite_width import (
+    FiniteWidthClassifier,
+    FiniteWidthRegressor,
+    choose_descent,
+    divergence,
+    draw_network,
+    trainings,
+)
 from kernelkit.ntk.svm import NTKSVC
 from kernelkit.ntk.svr import NTKSVR
 from kernelkit.ntk.training import (
     Descent,
-    Loss,
     Training,
     descend_functions,
-    rows_for_rate,
-    safe_learning_rate,
 )
 
 _N_RECORDS = 60
@@ -89,8 +92,18 @@ def equivalence_report(
         Units of each hidden layer.
     n_seeds : int, default=5
         Networks of each width.
-    depth, sigma_w, sigma_b, activation, slopes, normalize
-        The network, as for `FiniteWidthClassifier`.
+    depth : int, default=1
+        Number of hidden layers.
+    sigma_w : float, default=sqrt(2)
+        Scale of the weights, > 0.
+    sigma_b : float, default=0.0
+        Scale of the biases, >= 0.
+    activation : {"relu", "leaky_relu", "erf", "gelu", "linear"}, default="relu"
+        Activation of the hidden layers.
+    slopes : tuple of (float, float), default=(0.2, 1.0)
+        Slopes of "leaky_relu" below and above 0.
+    normalize : {"d"} or None, default="d"
+        Whether the first layer divides by the root of the number of features.
     loss : str, default="hinge"
         One of "hinge", "squared_hinge", "logistic", "squared" and
         "epsilon_insensitive".
@@ -98,13 +111,15 @@ def equivalence_report(
         Errors up to this size cost nothing with "epsilon_insensitive".
     C : float, default=1.0
         Factor of the loss; the penalty :math:`\lambda` is ``1 / (n C)``.
-    regularizer, init
-        The training, as for `FiniteWidthClassifier`.
+    regularizer : {"distance", "last_layer", "last_layer_scaled"}, default="distance"
+        What is penalized, as for `FiniteWidthClassifier`.
+    init : {"antisymmetric", "standard"}, default="antisymmetric"
+        How outputs are made to start at 0, as for `FiniteWidthClassifier`.
     learning_rate : float or "auto", default="auto"
-        Length of a step. "auto" is half the number of rows over the largest eigenvalue
-        of the kernel, and half of that for "hinge" and "epsilon_insensitive": their
-        slopes jump, in networks at other steps than in the machine, which adds a
-        deviation of the order of a step.
+        Length of a step. "auto" is half the inverse of the curvature, the largest
+        eigenvalue of the kernel over the number of rows plus lambda, and half of that
+        for "hinge" and "epsilon_insensitive": their slopes jump, in networks at other
+        steps than in the machine, which adds a deviation of the order of a step.
     max_iter : int, default=1000
         Steps; see `horizon` whether they were enough for the penalty to be felt.
     dtype : {"float32", "float64"} or None, default="float32"
@@ -355,32 +370,17 @@ def path_kernel_residual(estimator: Any, X: Any, y: Any, X_test: Any = None) -> 
         )
     X, queries = rows[:n], rows[n if X_test is not None else 0 :]
     rng = check.rng(estimator.random_state)
-    network = _draw(estimator, estimator.width, rows, 1, rng)
-    rate = estimator.learning_rate
-    if rate == "auto":
-        some = X[rows_for_rate(n)]
-        penalty = _descent(estimator, n, 1.0, 1).penalty
-        kernel = network.tangent_kernel(some)
-        rate = safe_learning_rate(kernel, np.ones(len(some)), penalty)
-    rate = float(rate)
-    descent = _descent(estimator, n, rate, estimator.max_iter)
-    training = Training(network, X, y, np.ones(n), descent, estimator.regularizer)
-    decay, unpenalized = rate * descent.penalty, float(estimator.sigma_b) ** 2
-    if estimator.regularizer == "distance":
-        unpenalized = 0.0
-    elif estimator.regularizer == "last_layer_scaled":
-        decay /= network.weights[-1].shape[2]
-    decaying, staying = np.zeros((len(queries), n)), np.zeros(n)
-    with _parallel.one_blas_thread:
-        for batch, _, slopes in training.steps(rng, estimator.batch_size):
-            changes = rate / len(batch) * slopes[:, 0]
-            K = network.tangent_kernel(queries, X[batch])
-            decaying *= 1.0 - decay
-            decaying[:, batch] -= (K - unpenalized) * changes
-            staying[batch] -= unpenalized * changes
-        outputs = network.outputs(queries) - training.start.outputs_at_start(queries)
+    with (
+        _parallel.one_blas_thread,
+        np.errstate(over="ignore", invalid="ignore"),  # a descent that diverges
+    ):
+        for training in trainings(estimator, X, y, np.ones(n), rng):
+            contributions = _contributions(estimator, training, queries, rng)
+            if not training.has_exploded(training.objective()):
+                break
+        outputs = training.network.outputs(queries)
+        outputs = outputs - training.start.outputs_at_start(queries)
     outputs = outputs[:, 0].astype(np.float64)
-    contributions = decaying + staying
     residual = outputs - contributions.sum(axis=1)
     return Bunch(
         outputs=outputs,
@@ -388,8 +388,29 @@ def path_kernel_residual(estimator: Any, X: Any, y: Any, X_test: Any = None) -> 
         residual=residual,
         rms_residual=float(np.sqrt(np.mean(residual**2))),
         max_residual=float(np.abs(residual).max()),
-        learning_rate=rate,
+        learning_rate=training.descent.learning_rate,
     )
+
+
+def _contributions(
+    estimator: Any, training: Training, queries: Array, rng: np.random.Generator
+) -> Array:
+    """Train, and add up the changes (n_queries, n) that outputs owe to each row."""
+    network, n = training.network, len(training.X)
+    rate = training.descent.learning_rate
+    decay, unpenalized = rate * training.descent.penalty, estimator.sigma_b**2
+    if training.regularizer == "distance":
+        unpenalized = 0.0
+    elif training.regularizer == "last_layer_scaled":
+        decay /= network.weights[-1].shape[2]
+    decaying, staying = np.zeros((len(queries), n)), np.zeros(n)
+    for batch, _, slopes in training.steps(rng, estimator.batch_size):
+        changes = rate / len(batch) * slopes[:, 0]
+        K = network.tangent_kernel(queries, training.X[batch])
+        decaying *= 1.0 - decay
+        decaying[:, batch] -= (K - unpenalized) * changes
+        staying[batch] -= unpenalized * changes
+    return np.asarray(decaying + staying)
 
 
 @dataclass(frozen=True)
@@ -466,12 +487,10 @@ def _problem(
     """Descend in the space of the kernel."""
     check.memory(8 * len(rows) * n, "use fewer rows")
     K = _stacked(kernel, rows, n)
-    rate = model.learning_rate
-    if rate == "auto":
-        rate = safe_learning_rate(K[:n], np.ones(n))
-        if model.loss in _KINKED:
-            rate /= 2.0
-    descent = _descent(model, n, float(rate), model.max_iter + 1)
+    descent = choose_descent(model, np.ones(n), lambda some: K[:n][some, some])
+    if model.learning_rate == "auto" and model.loss in _KINKED:
+        descent = replace(descent, learning_rate=descent.learning_rate / 2.0)
+    descent = replace(descent, n_steps=model.max_iter + 1)
     steps = np.unique(np.geomspace(1, model.max_iter, _N_RECORDS).astype(int))
 
     with np.errstate(over="ignore", invalid="ignore"):
@@ -481,7 +500,6 @@ def _problem(
             limit = _last_layer_path(K, last, model.sigma_b**2, y, descent, steps)
         elif model.regularizer == "last_layer_scaled":
             limit = _machine_path(K, y, replace(descent, penalty=0.0), steps)
-    _refuse_divergence(np.array([machine, limit]), "kernel machine", descent)
     return _Problem(rows, y, descent, steps, K[:n], machine, limit)
 
 
@@ -493,18 +511,20 @@ def _stacked(kernel: NeuralTangent, rows: Array, n: int) -> Array:
     return np.vstack([kernel(rows[:n]), kernel(rows[n:], rows[:n])])
 
 
-def _descent(model: Any, n: int, rate: float, n_steps: int) -> Descent:
-    loss = Loss(model.loss, float(getattr(model, "epsilon", 0.0)))
-    return Descent(loss, 1.0 / (n * model.C), rate, n_steps)
-
-
 def _machine_path(K: Array, y: Array, descent: Descent, steps: Array) -> Array:
     """Compute outputs of the kernel machine, of shape (n_records, n_rows, n_outputs).
 
     K : (n_rows, n), the first of which are the training rows.
     """
     states = descend_functions(K[: len(y)], y, np.ones(len(y)), descent)
-    return np.asarray(K @ _recorded((coef for coef, _ in states), steps))
+    coefs = _recorded((coef for coef, _ in states), steps)
+    path = np.asarray(K @ coefs)
+    f = path[-1, : len(y)]
+    loss = descent.loss.values(f, y).sum() / len(y)
+    objective = loss + descent.penalty / 2.0 * (coefs[-1] * f).sum()
+    if not objective <= descent.loss.values(0.0 * y, y).sum() / len(y):
+        raise ValueError(divergence("The descent of a kernel machine", descent))
+    return path
 
 
 def _last_layer_path(
@@ -540,21 +560,6 @@ def _recorded(states: Iterable[Array], steps: Array) -> Array:
     return np.array([s.copy() for step, s in enumerate(states) if step in wanted])
 
 
-def _draw(
-    model: Any, width: int, rows: Array, n_outputs: int, rng: np.random.Generator
-) -> Network:
-    return Network.draw(
-        [rows.shape[1], *[width] * model.depth, n_outputs],
-        n_copies=2 if model.init == "antisymmetric" else 1,
-        rng=rng,
-        dtype=rows.dtype,
-        sigma_w=float(model.sigma_w),
-        sigma_b=float(model.sigma_b),
-        activation=Activation(model.activation, check.slopes(model.slopes)),
-        scale_inputs=model.normalize == "d",
-    )
-
-
 def _run(
     problem: _Problem, model: Any, width: int, rng: np.random.Generator, verbose: int
 ) -> _Run:
@@ -562,7 +567,7 @@ def _run(
     start = time.perf_counter()
     n = len(problem.y)
     X, queries = problem.rows[:n], problem.rows[n:]
-    network = _draw(model, width, problem.rows, problem.y.shape[1], rng)
+    network = draw_network(model, X, problem.y.shape[1], width, rng)
     training = Training(
         network, X, problem.y, np.ones(n), problem.descent, model.regularizer
     )
@@ -575,9 +580,11 @@ def _run(
             if step not in wanted:
                 continue
             path.append(np.vstack([f, network.outputs(queries) - before]))
-            _refuse_divergence(path[-1], f"network of width {width}", problem.descent)
             if step == problem.steps[-1]:
                 break
+        if not training.objective() <= training.objective_at_start:
+            owner = f"The descent of a network of width {width}"
+            raise ValueError(divergence(owner, problem.descent))
         kernel_after = network.tangent_kernel(X)
     outputs = np.array(path, dtype=np.float64)
     norm = np.linalg.norm(problem.K) or 1.0
@@ -592,15 +599,6 @@ def _run(
         largest = np.abs(outputs - problem.machine).max()
         print(f"width {width}: deviation {largest:.3g}, {result.seconds:.1f} s")
     return result
-
-
-def _refuse_divergence(values: Array, owner: str, descent: Descent) -> None:
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"The descent of a {owner} diverged: lower learning_rate="
-            f"{descent.learning_rate:g} or C, leave out small widths, or rescale X "
-            "and y."
-        )
 
 
 def _measure(

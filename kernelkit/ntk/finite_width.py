@@ -1,5 +1,6 @@
 """Networks of finite width, trained as the kernel machines that they approach."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Self
 
@@ -29,8 +30,9 @@ from kernelkit.ntk.training import (
 
 _CHECK_EVERY = 50  # steps
 _N_RECORDS = 50
-_EXPLODED = 10.0  # times the objective at the start
+_FAR = 1000.0  # times the largest target: outputs of a descent that diverged
 _MOST_STARTS = 8
+_JITTER = 0.01  # share of the objective that kinks may make it rise by
 
 _CONSTRAINTS = {
     **check.NETWORK,
@@ -100,12 +102,12 @@ class FiniteWidthClassifier(ClassifierMixin, BaseEstimator):
     max_iter : int, default=2000
         Most steps. The penalty is felt after some ``n C / learning_rate`` of them.
     tol : float, default=1e-3
-        Stop when 50 steps lower the objective by less than this share, twice in a row;
-        0 takes all steps.
+        Stop when 50 steps, and 10 rounds of batches, do not lower the objective by this
+        share of the least one before, twice in a row; 0 takes all steps.
     batch_size : int or None, default=None
         Rows of a step; None takes all of them.
     record : bool, default=False
-        Whether to keep `path_`.
+        Whether to keep `path_`, which takes steps by all rows.
     dtype : {"float32", "float64"} or None, default=None
         Precision of the network; None takes that of `X`. With "float32" steps take half
         the time.
@@ -145,7 +147,9 @@ class FiniteWidthClassifier(ClassifierMixin, BaseEstimator):
     Warns
     -----
     ConvergenceWarning
-        By `fit`, if `max_iter` steps end before `tol` is met.
+        By `fit`, if `max_iter` steps end before `tol` is met, or if the objective ends
+        more than this, and a hundredth, above one that it had before: steps are too
+        long, or batches too small.
 
     See Also
     --------
@@ -238,7 +242,7 @@ class FiniteWidthClassifier(ClassifierMixin, BaseEstimator):
         self.classes_ = classes[used]
         sides = np.arange(len(used)) if len(used) > 2 else np.array([1])
         signs = np.where(codes[:, None] == sides, 1.0, -1.0)
-        _train(self, X, signs, weights, Loss(self.loss))
+        _train(self, X, signs, weights)
         return self
 
     def decision_function(self, X: Any) -> Array:
@@ -312,8 +316,16 @@ class FiniteWidthRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Units of each hidden layer.
     depth : int, default=1
         Number of hidden layers; 0 is a linear regression.
-    sigma_w, sigma_b, activation, slopes, normalize
-        The network, as for `FiniteWidthClassifier`.
+    sigma_w : float, default=sqrt(2)
+        Scale of the weights, > 0.
+    sigma_b : float, default=0.0
+        Scale of the biases, >= 0.
+    activation : {"relu", "leaky_relu", "erf", "gelu", "linear"}, default="relu"
+        Activation of the hidden layers.
+    slopes : tuple of (float, float), default=(0.2, 1.0)
+        Slopes of "leaky_relu" below and above 0.
+    normalize : {"d"} or None, default="d"
+        Whether the first layer divides by the root of the number of features.
     loss : {"squared", "epsilon_insensitive"}, default="squared"
         Loss of each output, as for `NTKSVR`.
     epsilon : float, default=0.1
@@ -321,8 +333,27 @@ class FiniteWidthRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         `y`.
     C : float, default=1.0
         Factor of the loss, > 0.
-    regularizer, init, learning_rate, max_iter, tol, batch_size, record, dtype
-        The training, as for `FiniteWidthClassifier`.
+    regularizer : {"distance", "last_layer", "last_layer_scaled"}, default="distance"
+        What is penalized, as for `FiniteWidthClassifier`.
+    init : {"antisymmetric", "standard"}, default="antisymmetric"
+        How outputs are made to start at 0, as for `FiniteWidthClassifier`.
+    learning_rate : float or "auto", default="auto"
+        Length of a step. "auto" is half the inverse of the curvature at the start, the
+        largest eigenvalue of the tangent kernel over the number of rows plus lambda,
+        or a quarter of it, a sixteenth..., if the descent diverges, as it does where
+        narrow networks learn large targets.
+    max_iter : int, default=2000
+        Most steps. The penalty is felt after some ``n C / learning_rate`` of them.
+    tol : float, default=1e-3
+        Stop when 50 steps, and 10 rounds of batches, do not lower the objective by this
+        share of the least one before, twice in a row; 0 takes all steps.
+    batch_size : int or None, default=None
+        Rows of a step; None takes all of them.
+    record : bool, default=False
+        Whether to keep `path_`, which takes steps by all rows.
+    dtype : {"float32", "float64"} or None, default=None
+        Precision of the network; None takes that of `X`. With "float32" steps take half
+        the time.
     random_state : int, RandomState instance, Generator or None, default=None
         Where the weights and batches are drawn from; an int repeats results.
 
@@ -353,7 +384,9 @@ class FiniteWidthRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Warns
     -----
     ConvergenceWarning
-        By `fit`, if `max_iter` steps end before `tol` is met.
+        By `fit`, if `max_iter` steps end before `tol` is met, or if the objective ends
+        more than this, and a hundredth, above one that it had before: steps are too
+        long, or batches too small.
 
     See Also
     --------
@@ -444,8 +477,7 @@ class FiniteWidthRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         y = check.targets(self, y)
         X, kept, weights = _rows(self, X, y, sample_weight)
         self._is_flat = y.ndim == 1
-        loss = Loss(self.loss, float(self.epsilon))
-        _train(self, X, y[kept].reshape(len(X), -1), weights, loss)
+        _train(self, X, y[kept].reshape(len(X), -1), weights)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -496,12 +528,27 @@ def _rows(
     return X[kept], kept, weights[kept]
 
 
-def _train(estimator: Any, X: Array, y: Array, weights: Array, loss: Loss) -> None:
+def _train(estimator: Any, X: Array, y: Array, weights: Array) -> None:
     """Draw and train the network of an estimator, and set its attributes."""
+    vars(estimator).pop("path_", None)
     rng = check.rng(estimator.random_state)
-    hidden = [estimator.width] * estimator.depth
-    network = Network.draw(
-        [X.shape[1], *hidden, y.shape[1]],
+    with (
+        _parallel.one_blas_thread,
+        np.errstate(over="ignore", invalid="ignore"),  # a descent that diverges
+    ):
+        for training in trainings(estimator, X, y, weights, rng):
+            if _take_steps(estimator, training, rng):
+                break
+    estimator.net_, estimator.initial_net_ = training.network, training.start
+    estimator.learning_rate_ = training.descent.learning_rate
+
+
+def draw_network(
+    estimator: Any, X: Array, n_outputs: int, width: int, rng: np.random.Generator
+) -> Network:
+    """Draw a network of this width for an estimator."""
+    return Network.draw(
+        [X.shape[1], *[width] * estimator.depth, n_outputs],
         n_copies=2 if estimator.init == "antisymmetric" else 1,
         rng=rng,
         dtype=X.dtype,
@@ -510,70 +557,99 @@ def _train(estimator: Any, X: Array, y: Array, weights: Array, loss: Loss) -> No
         activation=Activation(estimator.activation, check.slopes(estimator.slopes)),
         scale_inputs=estimator.normalize == "d",
     )
+
+
+def choose_descent(
+    estimator: Any, weights: Array, kernel: Callable[[slice], Array]
+) -> Descent:
+    """Tell how rows of these weights are trained.
+
+    kernel : the tangent kernel of some of the rows
+    """
+    loss = Loss(estimator.loss, float(getattr(estimator, "epsilon", 0.0)))
     penalty, rate = 1.0 / (weights.sum() * estimator.C), estimator.learning_rate
-    with (
-        _parallel.one_blas_thread,
-        np.errstate(over="ignore", invalid="ignore"),  # a descent that diverges
-    ):
-        if rate == "auto":
-            some = rows_for_rate(len(X))
-            kernel = network.tangent_kernel(X[some])
-            rate = safe_learning_rate(kernel, weights[some], penalty)
-        descent = Descent(loss, penalty, float(rate), estimator.max_iter)
-        for _ in range(_MOST_STARTS):
-            training = Training(
-                network.copy(), X, y, weights, descent, estimator.regularizer
-            )
-            if _take_steps(estimator, training, rng):
-                break
-            if estimator.learning_rate == "auto":  # the kernel grew on the way
-                descent = replace(descent, learning_rate=descent.learning_rate / 4.0)
-        else:
-            raise ValueError(
-                f"The descent diverged: lower learning_rate={descent.learning_rate:g} "
-                "or C, or rescale X and y."
-            )
-    estimator.net_, estimator.initial_net_ = training.network, network
-    estimator.learning_rate_ = descent.learning_rate
+    if rate == "auto":
+        some = rows_for_rate(len(weights))
+        rate = safe_learning_rate(kernel(some), weights[some], penalty)
+    return Descent(loss, float(penalty), float(rate), estimator.max_iter)
+
+
+def trainings(
+    estimator: Any, X: Array, y: Array, weights: Array, rng: np.random.Generator
+) -> Iterator[Training]:
+    """Draw a network, and yield trainings of it with shorter and shorter steps.
+
+    Take the first that does not diverge: there is only one if the estimator says how
+    long steps are, and after the last one it is an error.
+    """
+    network = draw_network(estimator, X, y.shape[1], estimator.width, rng)
+    descent = choose_descent(
+        estimator, weights, lambda some: network.tangent_kernel(X[some])
+    )
+    rate = descent.learning_rate
+    for start in range(_MOST_STARTS if estimator.learning_rate == "auto" else 1):
+        # shorter steps, as the kernel may have grown on the way
+        descent = replace(descent, learning_rate=rate / 4.0**start)
+        yield Training(network.copy(), X, y, weights, descent, estimator.regularizer)
+    raise ValueError(divergence("The descent", descent))
+
+
+def divergence(owner: str, descent: Descent) -> str:
+    """Tell what to do about a descent that diverged."""
+    rate, penalty = descent.learning_rate, descent.penalty
+    cure = " or raise C" if rate * penalty > 1.0 else ""
+    return (
+        f"{owner} diverged: lower learning_rate={rate:g}{cure}, take wider networks, "
+        "or rescale X and y."
+    )
 
 
 def _take_steps(estimator: Any, training: Training, rng: np.random.Generator) -> bool:
     """Train until the objective falls no more; tell whether it did not explode."""
-    last = estimator.max_iter
+    last, tol, n = estimator.max_iter, estimator.tol, len(training.X)
+    n_batch = min(estimator.batch_size or n, n)
+    # of batches, single steps tell little
+    period = _CHECK_EVERY if n_batch == n else max(_CHECK_EVERY, 10 * -(-n // n_batch))
     recorded = np.unique(np.geomspace(1, last, _N_RECORDS).astype(int)) - 1
     records = []
-    at_start = objective = training.objective()
+    at_start = best = training.objective_at_start
     patience = 2
-    is_met = estimator.tol == 0.0
     n_iter = 0
-    largest = _EXPLODED**3 * (1.0 + np.abs(training.y).max())
+    largest = _FAR * (1.0 + np.abs(training.y).max())
     for n_iter, (_, f, slopes) in enumerate(training.steps(rng, estimator.batch_size)):
         if not np.abs(f).max() < largest:
             return False
-        if estimator.record and n_iter in recorded:
+        if estimator.record and n_batch == n and n_iter in recorded:
             records.append((n_iter, f, slopes))
-        if n_iter == 0 or n_iter % _CHECK_EVERY:
+        if n_iter == 0 or n_iter % period:
             continue
-        before, objective = objective, training.objective()
-        if not objective <= _EXPLODED * at_start:
+        objective = training.objective()
+        if training.has_exploded(objective):
             return False
-        patience = 2 if objective < (1.0 - estimator.tol) * before else patience - 1
-        if patience == 0 and estimator.tol > 0.0:
-            is_met = True
+        patience = 2 if objective < (1.0 - tol) * best else patience - 1
+        best = min(best, objective)
+        if patience == 0 and tol > 0.0:
             break
     else:
         n_iter += 1
     estimator.n_iter_ = n_iter
-    estimator.objective_ = training.objective()
-    if not estimator.objective_ <= _EXPLODED * at_start:
+    estimator.objective_ = objective = training.objective()
+    if training.has_exploded(objective):
         return False
     if records:
         steps, outputs, slopes = map(np.array, zip(*records, strict=True))
         estimator.path_ = Bunch(steps=steps, outputs=outputs, slopes=slopes)
-    if not is_met:
+    if objective > (1.0 + max(tol, _JITTER)) * (best if tol > 0.0 else at_start):
         warn(
-            f"{last} steps were not enough: the objective {estimator.objective_:.3g} "
-            "still falls. Raise max_iter, or tol.",
+            f"The objective rose to {objective:.3g} from {best:.3g}: lower "
+            f"learning_rate={training.descent.learning_rate:.3g}, or raise "
+            f"{'tol' if n_batch == n else 'batch_size'}.",
+            ConvergenceWarning,
+        )
+    elif tol > 0.0 and n_iter == last:
+        warn(
+            f"{last} steps were not enough: the objective {objective:.3g} still falls. "
+            "Raise max_iter, or tol.",
             ConvergenceWarning,
         )
     return True

@@ -16,6 +16,7 @@ REGULARIZERS = ("distance", "last_layer", "last_layer_scaled")
 
 _N_POWER = 20  # iterations for the largest eigenvalue
 _MOST_ROWS = 1000  # for it
+_EXPLODED = 10.0  # times the objective at the start
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,14 @@ def safe_learning_rate(K: Array, weights: Array, penalty: float = 0.0) -> float:
     """Return half the inverse of the curvature, for losses of curvature 1.
 
     It is the largest eigenvalue of weighed rows over their weight, plus the penalty.
+    Iterations for it start from ones, and from the longest row of K: symmetric rows,
+    such as x and -x, may make ones, or the row of any x, orthogonal to all others.
     """
     root = np.sqrt(weights)[:, None]
-    row = int(K.diagonal().argmax())  # not orthogonal to K if ones are, as for x and -x
-    vector = root * (1.0 + K[:, row, None] / max(K[row, row], np.finfo(K.dtype).tiny))
+    K = K.astype(np.float64)
+    scale = float(np.abs(K).max()) or 1.0
+    longest = K[:, int((weights @ np.square(K / scale)).argmax()), None]
+    vector = root * (1.0 + longest / (np.abs(longest).max() or 1.0))
     largest = 0.0
     for _ in range(_N_POWER):
         vector = root * (K @ (root * vector))
@@ -117,6 +122,13 @@ class Training:
         Of the rows.
     descent : Descent
     regularizer : {"distance", "last_layer", "last_layer_scaled"}
+
+    Attributes
+    ----------
+    start : Network
+        A copy of the network before the first step.
+    objective_at_start : float
+        What `objective` is there but for rounding.
     """
 
     def __init__(
@@ -132,6 +144,7 @@ class Training:
         self.X, self.y, self.weights = X, y, weights / weights.mean()
         self.descent, self.regularizer = descent, regularizer
         self._f_start = self.start.outputs_at_start(X)
+        self.objective_at_start = self._objective(np.zeros_like(y))
 
     def steps(
         self, rng: np.random.Generator, batch_size: int | None = None
@@ -164,7 +177,13 @@ class Training:
 
     def objective(self) -> float:
         """Evaluate the mean loss plus the penalty."""
-        f = self.network.outputs(self.X) - self._f_start
+        return self._objective(self.network.outputs(self.X) - self._f_start)
+
+    def has_exploded(self, objective: float) -> bool:
+        """Tell whether it is far above that at the start, or no number."""
+        return not objective <= _EXPLODED * self.objective_at_start
+
+    def _objective(self, f: Array) -> float:
         losses = self.descent.loss.values(f, self.y)
         return float(
             self.weights @ losses.sum(axis=1) / len(self.X)
