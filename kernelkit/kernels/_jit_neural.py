@@ -199,9 +199,11 @@ def _smooth_layer(is_erf, own, others, start, angle, keep, v, t, after):
         after[j] = versine if versine < 2.0 else 2.0
     for j in range(v.size):
         is_opposite = is_erf and after[j] > 2.0 - NEAR and v[j] < 0.0
-        if is_opposite or (after[j] < NEAR and 0.0 <= v[j] < 0.5):
+        is_near = is_opposite or (after[j] < NEAR and 0.0 <= v[j] < 0.5)
+        if is_near and abs(own[5] - others[5, start + j]) < 0.5 * own[5]:
             after[j] = _near_versine(is_erf, own, others[:, start + j], v[j])
-        v[j] = -max(after[j], 1e-300) if is_opposite else after[j]
+            after[j] = -max(after[j], 1e-300) if is_opposite else after[j]
+        v[j] = after[j]
 
 
 @jit()
@@ -256,10 +258,12 @@ def _near_versine(is_erf, own, other, v):
         turn += f * both * both / (root_0 * (root + root_0))
         turn -= v * rest / ((root + c * root_0) * (root + root_0))
         turn = both * w / root * turn + c * (math.asin(by_angle) - by_angle)
-        norm = 0.5 * alpha_i * alpha_i * eps_i**3 / big_i
-        norm += 0.5 * alpha_j * alpha_j * eps_j**3 / big_j - f * both / root_0
-        norm += square * (half - 2.0 * sine * cosine)
-        norm += math.asin(by_norm) - by_norm
+        norm = 0.5 * (eps_i**2 * (eps_i / eps_j) + eps_j**2 * (eps_j / eps_i))
+        norm *= (sine * by_norm + both * square) / (root_0 * big_i * big_j)
+        e = (eps_i / eps_j + eps_j / eps_i) / (big_i * big_j)
+        norm -= square * sine * math.sqrt(1.0 - square) * e
+        norm += square * (2.0 * both * sine * sine / root_0 - 2.0 * sine * cosine)
+        norm += square * half + (math.asin(by_norm) - by_norm)
         normal = 0.25 + math.atan2(both, root_0) / (2.0 * math.pi)
         lost = v * normal + (turn + norm) / (2.0 * math.pi)
         ratio = own[0] * other[0]
@@ -330,11 +334,11 @@ def fill(
             for j in range(size):
                 u = versines[i, start + j]
                 b_j = others[1, start + j] if u >= 0.0 else -others[1, start + j]
-                step_a, step_b = a - others[0, start + j], b - b_j
-                before = a * others[0, start + j] * abs(u)
-                before += 0.5 * (step_a * step_a + step_b * step_b)
-                before = before if before < 2.0 else 2.0
-                far = 2.0 - before
+                ratio, step_a = a * others[0, start + j], a - others[0, start + j]
+                step_b, sum_b = b - b_j, b + b_j
+                before = 0.5 * (step_a * step_a + step_b * step_b) + ratio * abs(u)
+                far = 0.5 * (step_a * step_a + sum_b * sum_b) + ratio * (2.0 - abs(u))
+                before, far = min(before, 2.0), min(far, 2.0)
                 # of the row or, if u < 0, of its opposite
                 opposite = -max(before, 1e-300) if keeps_sign else far
                 opposite = far if before > 1.0 else opposite

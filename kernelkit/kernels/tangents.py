@@ -88,12 +88,14 @@ def first_versines(
     """
     a_i, b_i = own[0, :, None], own[1, :, None]
     bias_sign = np.where(versines < 0.0, -1.0, 1.0)
-    after = a_i * others[0] * np.abs(versines)
-    after += 0.5 * ((a_i - others[0]) ** 2 + (b_i - bias_sign * others[1]) ** 2)
-    after = np.minimum(after, 2.0)
+    b_j, ratio = bias_sign * others[1], a_i * others[0]
+    square = (a_i - others[0]) ** 2
+    after = 0.5 * (square + (b_i - b_j) ** 2) + ratio * np.abs(versines)
+    far = 0.5 * (square + (b_i + b_j) ** 2) + ratio * (2.0 - np.abs(versines))
+    after, far = np.minimum(after, 2.0), np.minimum(far, 2.0)
     is_folded = after > 1.0 if is_even else versines < 0.0
     sign = np.where(is_folded, -1.0, 1.0)
-    return np.where(is_folded, 2.0 - after, after), bias_sign, sign
+    return np.where(is_folded, far, after), bias_sign, sign
 
 
 def first_tangent(

@@ -297,29 +297,38 @@ class TestDefinition:
                 assert abs(float((value[0, 0] - exact) / exact)) < 3e-15
 
     @pytest.mark.parametrize("sigma_b", [0.0, 1e-9, 0.3])
-    def test_digits_of_nearly_opposite_rows(self, sigma_b):
+    @pytest.mark.parametrize("size", [1.0, 1e-9])
+    def test_digits_of_nearly_opposite_rows(self, sigma_b, size):
         """Seen red with a versine near 2, of which the rest is rounded (1e-8)."""
         for angle in (0.0, 1e-12, 1e-9, 1e-6, 1e-3):
-            y = -3.0 * (X[0] + angle * X[1])
+            x, y = size * X[0], -3.0 * size * (X[0] + angle * X[1])
             options = {"depth": 2, "sigma_w": 1.4, "sigma_b": sigma_b}
 
-            got = ntk_gram(X[:1], y[None], get="both", **options)
+            got = ntk_gram(x[None], y[None], get="both", **options)
 
-            expected = reference.exact(X[0], y, **options)
+            expected = reference.exact(x, y, **options)
             for value, exact in zip(got, expected, strict=True):
                 assert abs(float((value[0, 0] - exact) / exact)) < 3e-15
 
     @pytest.mark.parametrize("activation", ["erf", "gelu"])
     @pytest.mark.parametrize("sigma_b", [0.0, 0.1, 30.0])
     @pytest.mark.parametrize(
-        ("sigma_w", "size"), [(1.4, 1e4), (1.4, 1e7), (1.4, 1e10), (1e3, 1.0)]
+        ("depth", "sigma_w", "size"),
+        [
+            (3, 1.4, 1e4),
+            (3, 1.4, 1e7),
+            (3, 1.4, 1e10),
+            (3, 1e3, 1.0),
+            (5, 17.0, 0.3),
+            (3, 0.56, 1e-7),
+        ],
     )
-    def test_digits_of_smooth_layers(self, activation, sigma_b, sigma_w, size):
-        """Seen red with 1 minus a product, with versines near 2, and without F."""
-        options = {"depth": 3, "sigma_w": sigma_w, "sigma_b": sigma_b}
+    def test_digits_of_smooth_layers(self, activation, sigma_b, depth, sigma_w, size):
+        """Seen red with 1 minus products, and with each term left out, one by one."""
+        options = {"depth": depth, "sigma_w": sigma_w, "sigma_b": sigma_b}
         x, u = (row / np.linalg.norm(row) for row in X[:2])
-        gaps = np.array([0.0, 0.0, 1e-9, 0.5, 1e-2, 1e-4, 1e-6, 1e-8, 1e-8])
-        factors = np.array([1.0, -1.0, -1.0, 1.0, 1.0, 1.001, 1.0, 1.0, 2.0])
+        gaps = np.array([0.0, 0.0, 0.0, 1e-9, 0.5, 1e-2, 1e-4, 1e-6, 1e-8, 1e-8])
+        factors = np.array([1.0, 256.0, -1.0, -1.0, 1.0, 1.0, 1.001, 1.0, 1.0, 2.0])
         rows = size * factors[:, None] * (x + gaps[:, None] * u)
 
         got = ntk_gram(
