@@ -1,5 +1,7 @@
 """Networks against their limits: rates, exact identities, closed forms, repetition."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -362,6 +364,40 @@ class TestReport:
         with pytest.raises(ValueError, match=words):
             report(**{"widths": (8,), "n_seeds": 1, "max_iter": 200, **params})
 
+    @pytest.mark.parametrize("C", [1e-5, 1e-3, 0.0021])
+    @pytest.mark.parametrize("loss", ["hinge", "logistic"])
+    def test_penalty_shortens_steps(self, C, loss):
+        """Seen red with the eigenvalue alone."""
+        params = {"widths": (8,), "n_seeds": 1, "loss": loss, "C": C}
+
+        found = report(X_test=None, **params)
+
+        assert 0.0 < found.horizon / 60 < 0.5
+        deviation = found.machine_outputs - found.optimum_outputs
+        assert np.abs(deviation).max() < 0.3 * np.abs(found.optimum_outputs).max()
+
+    def test_symmetric_rows(self):
+        """Seen red with iterations for the rate from ones."""
+        rows = 1e-3 * np.array([*product([-1.0, 1.0], repeat=3)])
+        params = {"widths": 8, "n_seeds": 1, "depth": 0, "loss": "squared", "C": 1e8}
+
+        found = equivalence_report(rows, 1e3 * rows[:, 0], random_state=0, **params)
+
+        difference = found.machine_outputs - found.optimum_outputs
+        assert np.abs(difference).max() < 0.01
+
+    def test_machines_that_rise_are_refused(self):
+        """Whatever is finite. Seen red with infinities refused alone."""
+        C = 0.0021
+        with pytest.raises(ValueError, match=r"machine diverged: .* or raise C"):
+            report(widths=(8,), n_seeds=1, C=C, learning_rate=2.4 * len(X) * C)
+
+    def test_networks_that_rise_are_refused(self):
+        """Seen red with infinities refused alone."""
+        params = {"loss": "squared", "widths": (4,), "n_seeds": 1, "max_iter": 3}
+        with pytest.raises(ValueError, match="width 4 diverged: lower"):
+            report(300.0 * REAL, **params)
+
     def test_huge_networks_are_refused(self):
         with pytest.raises(MemoryError, match="leave out the largest widths"):
             report(widths=(8, 10**7), depth=2, max_iter=1)
@@ -426,6 +462,24 @@ class TestPathKernel:
         np.testing.assert_allclose(
             result.contributions.sum(axis=1) + result.residual, expected, atol=1e-6
         )
+
+    def test_steps_are_as_long_as_those_of_the_estimator(self):
+        """Which shortens them when they diverge. Seen red with the first ones."""
+        model = FiniteWidthRegressor(width=16, tol=0.0, max_iter=60, random_state=0)
+
+        result = path_kernel_residual(model, X, 1e3 * REAL)
+
+        model.fit(X, 1e3 * REAL)
+        start = FiniteWidthRegressor(width=16, tol=0.0, max_iter=1, random_state=0)
+        assert model.learning_rate_ < start.fit(X, REAL).learning_rate_
+        assert result.learning_rate == model.learning_rate_
+        np.testing.assert_allclose(result.outputs, model.predict(X), rtol=1e-6)
+
+    def test_long_steps_are_refused(self):
+        """Seen red with outputs that are NaN."""
+        model = FiniteWidthRegressor(width=16, learning_rate=50.0, max_iter=60)
+        with pytest.raises(ValueError, match="descent diverged: lower"):
+            path_kernel_residual(model, X, REAL)
 
     def test_first_step_is_a_kernel_machine(self):
         """Seen red with the kernel of other weights, and one power more."""

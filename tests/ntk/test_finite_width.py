@@ -1,6 +1,6 @@
 """Estimators of finite width."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -10,7 +10,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kernelkit.ntk import NTKSVC, NTKSVR, FiniteWidthClassifier, FiniteWidthRegressor
+from kernelkit.ntk import (
+    NTKSVC,
+    NTKSVR,
+    FiniteWidthClassifier,
+    FiniteWidthRegressor,
+    finite_width,
+)
 
 SMALL = {"width": 32, "sigma_b": 0.5, "random_state": 0, "tol": 0.02}
 
@@ -86,6 +92,14 @@ class TestClassifier:
         np.testing.assert_allclose(path.outputs[0], 0.0, atol=1e-14)
         assert model.n_iter_ == 30
 
+    def test_record_takes_steps_by_all_rows(self):
+        """Seen red with records of batches, and with the path of another fit left."""
+        X = rows(20)
+        model = classifier(record=True, tol=0.0, max_iter=30, batch_size=20)
+        assert hasattr(model.fit(X, classes(X)), "path_")
+        model.set_params(batch_size=8).fit(X, classes(X))
+        assert not hasattr(model, "path_")
+
     def test_tangent_kernel_is_that_of_the_network(self):
         X = rows(10)
         model = classifier().fit(X, classes(X))
@@ -97,6 +111,15 @@ class TestClassifier:
         X = rows(90)
         model = classifier(batch_size=16, max_iter=600, learning_rate=0.3)
         assert model.fit(X, classes(X)).score(X, classes(X)) > 0.85
+
+    @pytest.mark.parametrize("batch_size", [1, 4, 16])
+    def test_batches_that_are_too_small_are_told(self, batch_size):
+        """Seen red with rises taken for the end of a descent."""
+        X = rows(60)
+        y = np.sin(2.0 * X[:, 0])
+        model = regressor(batch_size=batch_size, C=10.0, tol=1e-3)
+        with pytest.warns(ConvergenceWarning, match=r"rose to .* or raise batch_size"):
+            model.fit(X, y)
 
     def test_same_seed_same_bits(self):
         X = rows(30)
@@ -143,8 +166,9 @@ class TestRegressor:
     def test_learns(self, loss):
         X = rows(80)
         y = np.sin(X[:, 0])
-        model = regressor(loss=loss, C=30.0, epsilon=0.05, tol=5e-3, max_iter=5000)
-        model.fit(X, y)
+        model = regressor(loss=loss, C=30.0, epsilon=0.05, max_iter=5000)
+        rate = "auto" if loss == "squared" else 0.1  # kinks make longer steps jitter
+        model.set_params(learning_rate=rate).fit(X, y)
         assert model.score(X, y) > 0.9
 
     def test_wide_network_is_the_kernel_machine(self):
@@ -172,8 +196,59 @@ class TestRegressor:
 
     def test_long_steps_are_refused(self):
         X = rows(20)
-        with pytest.raises(ValueError, match="diverged: lower learning_rate=50"):
+        with pytest.raises(ValueError, match="lower learning_rate=50, take wider"):
             regressor(learning_rate=50.0).fit(X, X[:, 0])
+        with pytest.raises(ValueError, match="lower learning_rate=50 or raise C"):
+            regressor(learning_rate=50.0, C=1e-3).fit(X, X[:, 0])
+
+    def test_steps_of_given_length_are_tried_once(self, monkeypatch):
+        """Seen red with eight starts."""
+        starts = []
+        draw = finite_width.Training
+        monkeypatch.setattr(
+            finite_width, "Training", lambda *args: starts.append(1) or draw(*args)
+        )
+        X = rows(20)
+        with pytest.raises(ValueError, match="diverged"):
+            regressor(learning_rate=50.0).fit(X, X[:, 0])
+        assert len(starts) == 1
+
+    @pytest.mark.parametrize("tol", [0.0, 1e-3])
+    def test_ends_above_the_start_are_told(self, tol):
+        """Seen red with a rise taken for the end."""
+        X = rows(40)
+        model = classifier(learning_rate=30.0, tol=tol, max_iter=300)
+        with pytest.warns(ConvergenceWarning, match=r"rose to .* or raise tol"):
+            model.fit(X, classes(X))
+
+    def test_lost_digits_are_told(self):
+        """Steps are below the rounding of weights.
+
+        Seen red with outputs that rounding makes other than 0 for those at the start.
+        """
+        X = rows(40)
+        with pytest.warns(ConvergenceWarning, match=r"rose to .* from 1: lower"):
+            classifier().fit(1e18 * X, classes(X))
+
+    @pytest.mark.parametrize("C", [1e-7, 1e-5, 1e-3])
+    def test_penalty_shortens_steps(self, C):
+        """Seen red with the eigenvalue alone."""
+        X = rows(30)
+        for model, y in ((classifier(C=C), classes(X)), (regressor(C=C), X[:, 0])):
+            model.fit(X, y)
+            share = model.learning_rate_ / (30.0 * C)
+            assert 0.1 < share < 0.5  # not by starting again
+
+    @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+    @pytest.mark.parametrize("depth", [0, 1])
+    def test_factorial_designs_are_learnt(self, depth, scale):
+        """Seen red with iterations for the rate from ones."""
+        X = scale * np.array([*product([-1.0, 1.0], repeat=3)])
+        y = np.sign(X[:, 0])
+        model = FiniteWidthRegressor(
+            16, depth, activation="linear", C=1e8, random_state=0
+        )
+        assert model.fit(X, y).score(X, y) > 0.99
 
     def test_unfinished_descents_are_told(self):
         X = rows(20)

@@ -1,5 +1,7 @@
 """Descent in weights and in functions."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,17 @@ class TestTraining:
         moved = parameters(training.network) - before
         np.testing.assert_allclose(moved, -1e-3 * np.array(slopes), atol=1e-9)
 
+    def test_objective_at_the_start(self, loss, regularizer):
+        """Seen red without the penalty."""
+        X, y, w = data()
+        training = Training(
+            network(), X, y, w, Descent(Loss(loss), 0.3, 0.1, 1), regularizer
+        )
+        assert training.objective_at_start == pytest.approx(training.objective())
+        assert not training.has_exploded(9.0 * training.objective_at_start)
+        for lost in (11.0 * training.objective_at_start, np.inf, np.nan):
+            assert training.has_exploded(lost)
+
     def test_weights_are_repeated_rows(self, loss, regularizer):
         """Seen red with the weights as they come."""
         X, y, _ = data()
@@ -142,8 +155,29 @@ def test_rate_is_half_the_inverse_of_the_largest_eigenvalue():
     rate = safe_learning_rate(K, w)
     assert rate == pytest.approx(0.5 * w.sum() / largest, rel=1e-3)
     assert safe_learning_rate(0 * K, w) == 1.0
-    opposite = np.array([[1.0, -1.0], [-1.0, 1.0]])  # of which rows add up to 0
-    assert safe_learning_rate(opposite, np.ones(2)) == pytest.approx(0.5)
+    assert safe_learning_rate(K, w, 3.0) == pytest.approx(
+        0.5 / (largest / w.sum() + 3.0), rel=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    "design",
+    [
+        [[-1.0], [1.0]],
+        [*product([-1.0, 1.0], repeat=3)],
+        [[1.0, 0.0], *[[0.0, 0.99], [0.0, -0.99]] * 20],
+    ],
+)
+def test_rate_of_symmetric_rows(design):
+    """Their sums are 0, and no other row need be like that of the largest norm.
+
+    Seen red with iterations from ones, and with them from the row of the largest norm.
+    """
+    K = np.array(design) @ np.array(design).T
+    for scale in (1e-30, 1.0, 1e30):
+        expected = 0.5 * len(K) / np.linalg.eigvalsh(scale * K).max()
+        rate = safe_learning_rate(scale * K, np.ones(len(K)))
+        assert rate == pytest.approx(expected, rel=1e-3)
 
 
 def test_rows_for_the_rate_are_few():
