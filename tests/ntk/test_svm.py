@@ -299,15 +299,18 @@ class TestGuarantees:
 
     def test_bound_takes_the_norm_for_no_less_than_it_is(self):
         """Huge coefficients that cancel. Seen red with `rkhs_norm_`."""
-        y = RNG.integers(0, 2, 90)
+        y = X[:, 0] + RNG.standard_normal(90) > 0.0
 
-        fitted = NTKSVC(0, loss="squared", C=1e6).fit(X, y)
+        fitted = NTKSVC(0, loss="squared", C=1e5).fit(X, y)
 
         w = fitted.dual_coef_[0].astype(np.longdouble) @ X * np.sqrt(0.5)
         np.testing.assert_allclose(fitted.rkhs_norm_, float(np.sqrt(w @ w)), rtol=1e-4)
         assert fitted._norm_bounds > 1.001 * fitted.rkhs_norm_
-        fitted.rkhs_norm_ *= 0.0
-        assert 0.5 < fitted.generalization_bound("rademacher").machine_bounds < np.inf
+        expected = fitted.generalization_bound().machine_bounds
+        fitted.rkhs_norm_ = 1e-3 * fitted.rkhs_norm_
+        np.testing.assert_array_equal(
+            fitted.generalization_bound().machine_bounds, expected
+        )
 
     @pytest.mark.parametrize("method", ["pac_bayes", "rademacher", "loo"])
     def test_no_bound_for_rows_without_weight(self, method):
