@@ -401,24 +401,65 @@ class TestIntervals:
         f, std = model.predict(rows, return_std=True)
         np.testing.assert_allclose((high - f) / std, 1.6448536269514722)
 
-    def test_coverage_is_that_promised(self):
-        """Within 0.03 over 200 splits: some 5 standard errors.
+    @pytest.mark.parametrize(("n", "m"), [(80, 32), (28, 17)])
+    def test_coverage_is_that_promised(self, n, m):
+        """Within 4 standard errors of ``ceil(0.9 (m + 1)) / (m + 1)``, m scores.
 
-        Seen red with the quantile of the rows that the regression was fitted to.
+        Seen red with the ``ceil(0.9 m)``-th of them, and with the quantile of the rows
+        that the regression was fitted to.
         """
         rng = np.random.default_rng(0)
         covered = []
         for seed in range(200):
-            rows = rng.standard_normal((100, 30))
-            y = rows[:, 0] + rng.standard_normal(100) * (1.0 + rows[:, 1] ** 2)
+            rows = rng.standard_normal((n + 100, 8))
+            y = rows[:, 0] + rng.standard_normal(n + 100) * (1.0 + rows[:, 1] ** 2)
             model = EmpiricalKernelUQ(
                 calibration_size=0.6, decomposition="svd", random_state=seed
             )
 
-            low, high = model.fit(rows[:80], y[:80]).predict_interval(rows[80:])
+            low, high = model.fit(rows[:n], y[:n]).predict_interval(rows[n:])
 
-            covered.append(((low <= y[80:]) & (y[80:] <= high)).mean())
-        assert abs(np.mean(covered) - 0.9) < 0.03
+            covered.append(((low <= y[n:]) & (y[n:] <= high)).mean())
+        expected = np.ceil(0.9 * (m + 1)) / (m + 1)
+        one = expected * (1.0 - expected)
+        error = np.sqrt((one / (m + 2) + one / 100) / 200)
+        assert abs(np.mean(covered) - expected) < 4.0 * error
+
+    @pytest.mark.parametrize("m", [30, 300])
+    @pytest.mark.parametrize("power", [0.0, 0.2, 1.0])
+    def test_share_is_the_least_that_is_surely_cheap(self, power, m):
+        """By bootstrap. Seen red without the standard error, and with half of it."""
+        rng = np.random.default_rng(m)
+        is_least = []
+        for _ in range(5):
+            growth = np.exp(0.6 * rng.standard_normal((m, 1)))
+            errors = np.abs(growth[:, 0] ** power * rng.standard_t(4, m))
+            shares = uncertainty._SHARES
+            growth = np.sqrt((1.0 - shares) * growth**2 + shares)
+
+            got = uncertainty._cautious(errors, growth)
+
+            lengths = ntk_uq.log_lengths(errors, growth)
+            draws = rng.integers(m, size=(800, m))
+            again = np.array([ntk_uq.log_lengths(errors[d], growth[d]) for d in draws])
+            best = int(lengths.argmin())
+            gain = lengths[-1] - lengths[best]
+            if gain <= (again[:, -1] - again[:, best]).std():
+                best = len(shares) - 1
+            excess = lengths - lengths[best]
+            excess += (again.T - again[:, best]).std(axis=1)
+            is_least.append(got == np.flatnonzero(excess <= np.log(1.05))[0])
+        assert np.mean(is_least) >= 0.6  # standard errors differ by a few percent
+
+    def test_share_without_errors_or_rows_to_tell(self):
+        """Seen red with the least theta."""
+        many = EmpiricalKernelUQ(features=np.sin, random_state=0).fit(X, np.ones(40))
+        assert many.share_.tolist() == [0.5]
+        rows, _ = smooth(120, RNG)
+
+        exact = EmpiricalKernelUQ(random_state=0).fit(rows, np.zeros(120))
+
+        assert exact.share_.tolist() == [1.0]
 
     def test_groups_are_covered_each(self):
         """Noise grows with the variance. Seen red with one quantile for all."""

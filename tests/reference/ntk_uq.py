@@ -52,6 +52,11 @@ def minus_evidence(K, y, noise):
     return -multivariate_normal(np.zeros(len(y)), scale * K).logpdf(y)
 
 
+def log_lengths(errors, growth):
+    """Logarithm of the mean width, up to a constant, for each column of growths."""
+    return np.array([math.log(np.mean(errors / g) * np.mean(g)) for g in growth.T])
+
+
 def quantile(scores, coverage):
     """Find the least score that enough of the scores, and a new one, stay below."""
     needed = coverage * (len(scores) + 1)
