@@ -135,6 +135,8 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
     random_state : int, Generator, RandomState or None, default=None
         Source of the split, of sketches and sources, and of the estimator's draws if it
         has no `random_state` of its own.
+    n_jobs : int or None, default=None
+        Number of threads. Does not change a bit of the result.
 
     Attributes
     ----------
