@@ -80,18 +80,22 @@ def versines(products, rows, columns, first, is_symmetric):
     n, m = products.shape
     for i in range(n):
         row = products[i]
-        for j in range(m):
-            row[j] = min(max(1.0 - row[j], 0.0), 2.0)
-        for j in range(m):
-            is_opposite = row[j] > 1.0
-            versine = 2.0 - row[j] if is_opposite else row[j]
-            if versine < NEAR and rows.shape[1]:
-                sign = -1.0 if is_opposite else 1.0
-                versine = 0.0
-                for k in range(rows.shape[1]):
-                    difference = rows[i, k] - sign * columns[j, k]
-                    versine += 0.5 * difference * difference
-            row[j] = -max(versine, 1e-300) if is_opposite else versine
+        for start in range(0, m, 32):
+            stop, n_near = min(start + 32, m), 0
+            for j in range(start, stop):
+                versine = max(1.0 - abs(row[j]), 0.0)
+                n_near += versine < NEAR
+                row[j] = versine if row[j] >= 0.0 else -max(versine, 1e-300)
+            if n_near == 0 or rows.shape[1] == 0:
+                continue
+            for j in range(start, stop):
+                if abs(row[j]) < NEAR:
+                    sign = -1.0 if row[j] < 0.0 else 1.0
+                    versine = 0.0
+                    for k in range(rows.shape[1]):
+                        difference = rows[i, k] - sign * columns[j, k]
+                        versine += 0.5 * difference * difference
+                    row[j] = versine if sign > 0.0 else -max(versine, 1e-300)
         if is_symmetric:
             row[first + i] = 0.0
 
