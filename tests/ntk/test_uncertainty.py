@@ -444,10 +444,10 @@ class TestIntervals:
             again = np.array([ntk_uq.log_lengths(errors[d], growth[d]) for d in draws])
             best = int(lengths.argmin())
             gain = lengths[-1] - lengths[best]
-            if gain <= (again[:, -1] - again[:, best]).std():
+            if gain <= 1.5 * (again[:, -1] - again[:, best]).std():
                 best = len(shares) - 1
             excess = lengths - lengths[best]
-            excess += (again.T - again[:, best]).std(axis=1)
+            excess += 1.5 * (again.T - again[:, best]).std(axis=1)
             is_least.append(got == np.flatnonzero(excess <= np.log(1.05))[0])
         assert np.mean(is_least) >= 0.6  # standard errors differ by a few percent
 
