@@ -392,7 +392,7 @@ class TestDefinition:
         ("function", "size"), [(np.tanh, 6.0), (np.abs, 1e-3), (np.sin, 50.0)]
     )
     def test_series_that_is_too_short_is_refused(self, function, size):
-        """Seen red with any share of the last terms allowed: errors of 1e-3 to 1."""
+        """Seen red with any share of the last terms allowed."""
         with pytest.raises(ValueError, match="Hermite polynomials do not stand for"):
             ntk_gram([[0.1], [size]], activation=function, sigma_w=1.0)
 

@@ -60,7 +60,7 @@ def test_gradient_by_hyperparameters(parameters):
 
 
 def test_gradient_needs_little_memory():
-    """Seen red with all rows at once: 30 times the result."""
+    """Seen red with all rows at once, and with all columns."""
     kernel = kernel_of({"depth": 3, "sigma_b": 0.3})
     rows = RNG.standard_normal((500, 3))
     kernel(X, eval_gradient=True)
