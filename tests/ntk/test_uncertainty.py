@@ -426,12 +426,14 @@ class TestIntervals:
         assert abs(np.mean(covered) - expected) < 4.0 * error
 
     @pytest.mark.parametrize("m", [30, 300])
-    @pytest.mark.parametrize("power", [0.0, 0.2, 1.0])
+    @pytest.mark.parametrize("power", [0.0, 0.2, 0.5])
     def test_share_is_the_least_that_is_surely_cheap(self, power, m):
-        """By bootstrap. Seen red without the standard error, and with half of it."""
+        """By bootstrap.
+
+        Seen red without standard errors, with fewer, and with a best one for sure."""
         rng = np.random.default_rng(m)
         is_least = []
-        for _ in range(5):
+        for _ in range(12):
             growth = np.exp(0.6 * rng.standard_normal((m, 1)))
             errors = np.abs(growth[:, 0] ** power * rng.standard_t(4, m))
             shares = uncertainty._SHARES
@@ -440,7 +442,7 @@ class TestIntervals:
             got = uncertainty._cautious(errors, growth)
 
             lengths = ntk_uq.log_lengths(errors, growth)
-            draws = rng.integers(m, size=(800, m))
+            draws = rng.integers(m, size=(400, m))
             again = np.array([ntk_uq.log_lengths(errors[d], growth[d]) for d in draws])
             best = int(lengths.argmin())
             gain = lengths[-1] - lengths[best]
@@ -449,7 +451,7 @@ class TestIntervals:
             excess = lengths - lengths[best]
             excess += 1.5 * (again.T - again[:, best]).std(axis=1)
             is_least.append(got == np.flatnonzero(excess <= np.log(1.05))[0])
-        assert np.mean(is_least) >= 0.6  # standard errors differ by a few percent
+        assert np.mean(is_least) > 0.9  # standard errors differ by a few percent
 
     def test_share_without_errors_or_rows_to_tell(self):
         """Seen red with the least theta."""
