@@ -81,7 +81,12 @@ class TestLastLayer:
     def test_steps_may_return_sparse_rows(self, features):
         """Seen red with sparse rows passed to the network."""
         network = MLPRegressor(
-            hidden_layer_sizes=4, solver="lbfgs", max_iter=4000, alpha=10.0
+            hidden_layer_sizes=4,
+            activation="tanh",
+            solver="lbfgs",
+            alpha=1.0,
+            max_iter=9000,
+            random_state=0,
         )
         pipeline = make_pipeline(KBinsDiscretizer(3, strategy="uniform"), network)
         pipeline.fit(X, Y)

@@ -430,7 +430,8 @@ class TestIntervals:
     def test_share_is_the_least_that_is_surely_cheap(self, power, m):
         """By bootstrap.
 
-        Seen red without standard errors, with fewer, and with a best one for sure."""
+        Seen red without standard errors, with fewer, and with a best one for sure.
+        """
         rng = np.random.default_rng(m)
         is_least = []
         for _ in range(12):
@@ -653,7 +654,12 @@ class TestModels:
     @pytest.mark.parametrize("features", ["last_layer", "tangent"])
     def test_steps_may_return_sparse_rows(self, features):
         network = MLPRegressor(
-            hidden_layer_sizes=4, solver="lbfgs", max_iter=4000, alpha=10.0
+            hidden_layer_sizes=4,
+            activation="tanh",
+            solver="lbfgs",
+            alpha=1.0,
+            max_iter=9000,
+            random_state=0,
         )
         model = bare(
             estimator=make_pipeline(KBinsDiscretizer(3, strategy="uniform"), network),
