@@ -31,6 +31,7 @@ from kernelkit.ntk.training import (
 )
 
 _N_RECORDS = 60
+_ROUNDING = 1e-9  # share of an objective
 _CLASSIFIER_LOSSES = ("hinge", "squared_hinge", "logistic")
 _KINKED = ("hinge", "epsilon_insensitive")
 _LOSSES = (*_CLASSIFIER_LOSSES, "squared", "epsilon_insensitive")
@@ -522,7 +523,8 @@ def _machine_path(K: Array, y: Array, descent: Descent, steps: Array) -> Array:
     f = path[-1, : len(y)]
     loss = descent.loss.values(f, y).sum() / len(y)
     objective = loss + descent.penalty / 2.0 * (coefs[-1] * f).sum()
-    if not objective <= descent.loss.values(0.0 * y, y).sum() / len(y):
+    at_start = descent.loss.values(np.zeros_like(y), y).sum() / len(y)
+    if not objective <= (1.0 + _ROUNDING) * at_start:
         raise ValueError(divergence("The descent of a kernel machine", descent))
     return path
 
@@ -582,7 +584,7 @@ def _run(
             path.append(np.vstack([f, network.outputs(queries) - before]))
             if step == problem.steps[-1]:
                 break
-        if not training.objective() <= training.objective_at_start:
+        if training.rises(training.objective(), training.objective_at_start):
             owner = f"The descent of a network of width {width}"
             raise ValueError(divergence(owner, problem.descent))
         kernel_after = network.tangent_kernel(X)

@@ -32,7 +32,6 @@ _CHECK_EVERY = 50  # steps
 _N_RECORDS = 50
 _FAR = 1000.0  # times the largest target: outputs of a descent that diverged
 _MOST_STARTS = 8
-_JITTER = 0.01  # share of the objective that kinks may make it rise by
 
 _CONSTRAINTS = {
     **check.NETWORK,
@@ -639,7 +638,7 @@ def _take_steps(estimator: Any, training: Training, rng: np.random.Generator) ->
     if records:
         steps, outputs, slopes = map(np.array, zip(*records, strict=True))
         estimator.path_ = Bunch(steps=steps, outputs=outputs, slopes=slopes)
-    if objective > (1.0 + max(tol, _JITTER)) * (best if tol > 0.0 else at_start):
+    if training.rises(objective, (1.0 + tol) * best if tol > 0.0 else at_start):
         warn(
             f"The objective rose to {objective:.3g} from {best:.3g}: lower "
             f"learning_rate={training.descent.learning_rate:.3g}, or raise "

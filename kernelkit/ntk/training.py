@@ -17,6 +17,7 @@ REGULARIZERS = ("distance", "last_layer", "last_layer_scaled")
 _N_POWER = 20  # iterations for the largest eigenvalue
 _MOST_ROWS = 1000  # for it
 _EXPLODED = 10.0  # times the objective at the start
+_JITTER = 0.01  # share of the objective that kinks may make it rise by
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ class Training:
         self.descent, self.regularizer = descent, regularizer
         self._f_start = self.start.outputs_at_start(X)
         self.objective_at_start = self._objective(np.zeros_like(y))
+        self._rounding = float(np.finfo(X.dtype).eps) * (self.objective_at_start or 1.0)
 
     def steps(
         self, rng: np.random.Generator, batch_size: int | None = None
@@ -181,7 +183,11 @@ class Training:
 
     def has_exploded(self, objective: float) -> bool:
         """Tell whether it is far above that at the start, or no number."""
-        return not objective <= _EXPLODED * self.objective_at_start
+        return self.rises(objective, self.objective_at_start, _EXPLODED - 1.0)
+
+    def rises(self, objective: float, before: float, share: float = _JITTER) -> bool:
+        """Tell whether it is above another by more than this share and rounding."""
+        return not objective <= max((1.0 + share) * before, self._rounding)
 
     def _objective(self, f: Array) -> float:
         losses = self.descent.loss.values(f, self.y)

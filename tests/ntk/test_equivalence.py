@@ -376,6 +376,16 @@ class TestReport:
         deviation = found.machine_outputs - found.optimum_outputs
         assert np.abs(deviation).max() < 0.3 * np.abs(found.optimum_outputs).max()
 
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize(
+        ("y", "C"), [(0.0 * REAL, 1.0), (REAL, 1e-12), (SIGNS, 1e-12)]
+    )
+    def test_rounding_is_no_rise(self, y, C, dtype):
+        """Seen red with objectives that may not be above the start by a bit."""
+        params = {"loss": "squared", "widths": (8,), "n_seeds": 2, "dtype": dtype}
+        found = report(y, C=C, **params)
+        assert np.abs(found.outputs).max() < 1e-4
+
     def test_symmetric_rows(self):
         """Seen red with iterations for the rate from ones."""
         rows = 1e-3 * np.array([*product([-1.0, 1.0], repeat=3)])

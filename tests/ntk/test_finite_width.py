@@ -230,6 +230,15 @@ class TestRegressor:
         with pytest.warns(ConvergenceWarning, match=r"rose to .* from 1: lower"):
             classifier().fit(1e18 * X, classes(X))
 
+    @pytest.mark.parametrize("n", [1, 20])
+    @pytest.mark.parametrize("init", ["antisymmetric", "standard"])
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_zeros_are_learnt(self, dtype, init, n):
+        """Seen red with rounding taken for a rise."""
+        X = rows(n)
+        model = regressor(dtype=dtype, init=init, batch_size=6).fit(X, np.zeros(n))
+        assert np.abs(model.predict(X)).max() < 1e-5
+
     @pytest.mark.parametrize("C", [1e-7, 1e-5, 1e-3])
     def test_penalty_shortens_steps(self, C):
         """Seen red with the eigenvalue alone."""

@@ -103,6 +103,10 @@ class TestTraining:
         assert not training.has_exploded(9.0 * training.objective_at_start)
         for lost in (11.0 * training.objective_at_start, np.inf, np.nan):
             assert training.has_exploded(lost)
+        assert not training.rises(1.001, 1.0)
+        assert training.rises(1.02, 1.0)
+        tiny = 1e-17 * training.objective_at_start
+        assert not training.rises(10.0 * tiny, tiny)
 
     def test_weights_are_repeated_rows(self, loss, regularizer):
         """Seen red with the weights as they come."""
