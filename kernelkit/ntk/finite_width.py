@@ -166,7 +166,7 @@ class FiniteWidthClassifier(ClassifierMixin, BaseEstimator):
     >>> from kernelkit import FiniteWidthClassifier
     >>> X = np.random.default_rng(0).normal(size=(200, 2))
     >>> y = X[:, 0] * X[:, 1] > 0.0
-    >>> model = FiniteWidthClassifier(sigma_b=0.5, C=10.0, random_state=0).fit(X, y)
+    >>> model = FiniteWidthClassifier(128, sigma_b=0.5, random_state=0).fit(X, y)
     >>> model.score(X, y) > 0.9
     True
     """
