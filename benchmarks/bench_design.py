@@ -16,9 +16,11 @@ import pytest
 from conftest import median_seconds, record
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from kernelkit.design import LegendreBasis, ProjectionDPP
+from kernelkit.design import DesignLeastSquares, LegendreBasis, ProjectionDPP
 from kernelkit.design.continuous import BasisSource
 from kernelkit.design.orthonormal import orthonormalize
 from kernelkit.design.reduce import rank_backward, rank_forward
@@ -416,4 +418,37 @@ def bench_against_pivots(law, kind):
         at_most=True,
         detail=f"{np.mean(own):.2f} against {np.mean(peer):.2f}; "
         f"from {ratios.min():.2f} to {ratios.max():.2f} in single pools",
+    )
+
+
+LAWS = {  # of one feature, and how far beyond the error an estimate is expected
+    "uniform": (lambda rng, n: rng.uniform(-1.0, 1.0, n), 1.5),
+    "normal": (lambda rng, n: rng.normal(size=n), 1.5),
+    "Cauchy": (lambda rng, n: rng.standard_cauchy(n), 1.5),
+    "log-normal, 1.5": (lambda rng, n: rng.lognormal(0.0, 1.5, n), 1.5),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+def bench_leave_one_out(law):
+    """Mean estimate over mean error of 60 designs, polynomials of degree 5, n = 5 m."""
+    draw, target = LAWS[law]
+    estimates, errors = [], []
+    for seed in range(60):
+        x = draw(np.random.default_rng(seed), 2_000)
+        y = np.sin(3.0 * np.tanh(x))
+        model = make_pipeline(
+            PolynomialFeatures(5, include_bias=False), StandardScaler()
+        )
+        F = model.fit_transform(x[:, None])
+        fit = DesignLeastSquares(n_samples=30, random_state=seed)
+        with warnings.catch_warnings(action="ignore"):
+            fit.fit(F, y)  # looks at the labels of the design only
+        estimates.append(np.mean(fit.loo_error_))
+        errors.append(np.mean((fit.predict(F) - y) ** 2))
+    record(
+        f"leave-one-out / error, {law}",
+        float(np.mean(estimates) / np.mean(errors)),
+        target,
+        at_most=True,
     )

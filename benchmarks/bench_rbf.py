@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import record
 from sklearn import datasets
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
@@ -115,6 +115,119 @@ def bench_classes(name, seeds):
     record(f"accuracy, {title}", mean, accuracy, at_most=False, detail=detail)
     if loss is not None:
         record(f"log loss, {title}", float(np.mean(losses)), loss, at_most=True)
+
+
+STRUCTURES = ("iso", "diag", "low_rank", "full")
+
+
+def scores_of(name, seeds, **params):
+    """R^2 on rows held out, for each seed."""
+    found = []
+    for seed in seeds:
+        X, queries, y, truth = split(name, seed)
+        model = GaussianRBFRegressor(random_state=seed, **params).fit(X, y)
+        found.append(model.score(queries, truth))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("name", REGRESSION)
+def bench_structures(name):
+    """R^2 of "auto" over that of the best fixed form, which nobody knows before."""
+    fixed = {P: scores_of(name, SEEDS, precision=P).mean() for P in STRUCTURES}
+    auto = scores_of(name, SEEDS, precision="auto").mean()
+    record(
+        f"auto - best fixed, {name}, seeds 3 to 7",
+        auto - max(fixed.values()),
+        -0.01,
+        at_most=False,
+        detail=", ".join(f"{P} {R2:.3f}" for P, R2 in {"auto": auto, **fixed}.items()),
+    )
+
+
+@pytest.mark.parametrize("name", ["Boston", "concrete"])
+@pytest.mark.parametrize("seeds", [SEEDS, range(8, 13)], ids=["fresh", "late"])
+def bench_options(name, seeds):
+    """Show what helps beyond the defaults: R^2 of learned centres, and details."""
+    options = {
+        "default": {},
+        "learn_centers": {"learn_centers": True},
+        "200 centres": {"n_centers": 200},
+        "matern52": {"kernel": "matern52"},
+    }
+    found = {key: scores_of(name, seeds, **one).mean() for key, one in options.items()}
+    record(
+        f"R2, learned centres, {name}, seeds {seeds.start} to {seeds.stop - 1}",
+        found["learn_centers"],
+        REGRESSION[name][0],
+        at_most=False,
+        detail=", ".join(f"{key} {R2:.3f}" for key, R2 in found.items()),
+    )
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "sonar", "vehicle"])
+def bench_class_structures(name):
+    """Log loss of "auto" over that of "full", the default of classifiers."""
+    found = {}
+    for precision in (*STRUCTURES, "auto"):
+        accuracies, losses = [], []
+        for seed in SEEDS:
+            X, queries, y, truth = split(name, seed)
+            model = GaussianRBFClassifier(precision=precision, random_state=seed)
+            proba = model.fit(X, y).predict_proba(queries)
+            accuracies.append(model.score(queries, truth))
+            losses.append(log_loss(truth, proba, labels=model.classes_))
+        found[precision] = np.mean(accuracies), np.mean(losses)
+    record(
+        f"log loss of auto / full, {name}, seeds 3 to 7",
+        found["auto"][1] / found["full"][1],
+        1.0,
+        at_most=True,
+        detail=", ".join(f"{P} {a:.3f} {b:.3f}" for P, (a, b) in found.items()),
+    )
+
+
+@pytest.mark.parametrize(
+    ("precision", "n", "target"), [("full", 100, 0.4), ("auto", 200, 0.85)]
+)
+def bench_coverage(precision, n, target):
+    """Share of new targets within intervals of 90 %, 10 features, 6 draws."""
+    covered = []
+    for seed in range(6):
+        X, y = datasets.make_friedman1(n + 2_000, noise=0.5, random_state=seed)
+        model = GaussianRBFRegressor(precision=precision, random_state=seed)
+        mean, std = model.fit(X[:n], y[:n]).predict(X[n:], return_std=True)
+        covered.append(np.mean(np.abs(y[n:] - mean) < 1.6449 * std))
+    record(
+        f"coverage of 90 % intervals, {precision}, n={n}",
+        float(np.mean(covered)),
+        target,
+        at_most=False,
+    )
+
+
+@pytest.mark.parametrize("precision", ["diag", "auto"])
+def bench_many_rows(precision):
+    """Error on 30,000 rows over that of boosting, which has one thread; 20 features."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120_000, 20))
+    y = np.sin(X[:, 0] + X[:, 1]) + X[:, 2] * X[:, 3] + 0.2 * rng.normal(size=len(X))
+    errors, times = [], []
+    for model in (
+        GaussianRBFRegressor(precision=precision, random_state=0),
+        HistGradientBoostingRegressor(random_state=0),
+    ):
+        start = time.process_time()
+        model.fit(X[:90_000], y[:90_000])
+        times.append(time.process_time() - start)
+        errors.append(1.0 - model.score(X[90_000:], y[90_000:]))
+    record(
+        f"{precision} / boosting, 1 - R2, 90,000 rows",
+        errors[0] / errors[1],
+        1.0,
+        at_most=True,
+        detail=f"R2 {1 - errors[0]:.3f} in {times[0]:.1f} s against "
+        f"{1 - errors[1]:.3f} in {times[1]:.1f} s",
+    )
 
 
 def seconds(function, rounds=5):

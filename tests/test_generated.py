@@ -100,6 +100,9 @@ def options(Estimator):
     "ignore:The objective still fell:sklearn.exceptions.ConvergenceWarning"
 )
 @pytest.mark.filterwarnings(
+    "ignore:Cross-validation was still gaining:sklearn.exceptions.ConvergenceWarning"
+)
+@pytest.mark.filterwarnings(
     "ignore:No design had a least:sklearn.exceptions.ConvergenceWarning"
 )
 @pytest.mark.filterwarnings("ignore:Cross-validation chose the least:UserWarning")

@@ -243,6 +243,8 @@ def least_squares(
         square = (weights @ sums(kernel.convolution) + own) / total**2
         left_out = weights @ (sums(kernel.density) / others) / total
         volume = np.log(bandwidth / start).sum()  # of many features, out of range
+        if not np.isfinite([square, left_out]).all():  # far too narrow
+            return math.inf
         return float((square - 2.0 * left_out) * np.exp(-np.clip(volume, -700, 700)))
 
     return objective

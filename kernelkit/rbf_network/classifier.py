@@ -13,7 +13,7 @@ from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
-from kernelkit.rbf_network import fitting, logistic, subspace
+from kernelkit.rbf_network import fitting, logistic
 from kernelkit.rbf_network.callbacks import (
     CallbackSupportMixin,
     Watch,
@@ -615,21 +615,11 @@ class GaussianRBFClassifier(
             Derivatives of `decision_function` by features, in the units of `X`.
         """
         check.is_fitted(self)
-        Z = self._standardised(X).astype(np.float64)
-        tasks = [
-            (subspace.gradients, (Z[tile], self._networks, self.kernel))
-            for tile in self._tiles(len(Z), self._networks[0].coef.shape[1])
-        ]
-        with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
-            parts = run(tasks)
-        G = (np.concatenate(parts) / self.scale_).astype(self._dtype)
+        G = self._gradients(X).astype(self._dtype, copy=False)
         return G[:, 0] if G.shape[1] == 1 else G.transpose(0, 2, 1)
 
     def _logits(self, X: Any) -> Array:
-        Z = self._standardised(X)
-        tasks = [(self._logits_of, (Z[tile],)) for tile in self._tiles(len(Z))]
-        with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
-            return np.concatenate(run(tasks))
+        return np.concatenate(self._by_tiles(self._logits_of, self._standardised(X)))
 
     def _logits_of(self, Z: Array) -> Array:
         return sum(net.share * net.logits(Z, self.kernel) for net in self._networks)

@@ -1,6 +1,6 @@
 """What the regressor and the classifier share: rows in, precision and subspace out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -334,10 +334,27 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             Z = T @ vectors[:, : T.shape[1]].T
         return (self.mean_ + self.scale_ * Z).astype(self._dtype)
 
-    def _tiles(self, n: int, n_outputs: int = 1) -> list[slice]:
+    def _by_tiles(
+        self, function: Callable[[Array], Any], Z: Array, n_outputs: int = 1
+    ) -> list[Any]:
+        """Call a function with tiles of standardised rows, on threads."""
         cells = n_outputs * max(len(net.C) for net in self._networks)
         step = max(_TILE_CELLS // cells, 1)
-        return [slice(start, start + step) for start in range(0, n, step)]
+        tasks = [(function, (Z[k : k + step],)) for k in range(0, len(Z), step)]
+        with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
+            return run(tasks)
+
+    def _gradients(self, X: Any) -> Array:
+        """Return gradients of the mean of the networks: (n, n_outputs, n_features)."""
+        Z = self._standardised(X).astype(np.float64)
+
+        def gradients(tile: Array) -> Array:
+            return subspace.gradients(tile, self._networks, self.kernel)
+
+        q = self._networks[0].coef.shape[1]
+        G = np.concatenate(self._by_tiles(gradients, Z, q))
+        G /= self.scale_
+        return G
 
     @property
     def _n_features_out(self) -> int:

@@ -523,3 +523,12 @@ class TestParameters:
         search = GridSearchCV(ProductKernelDensity(), params, cv=3).fit(X1)
 
         assert search.best_params_ == {"bandwidth": 0.3}
+
+    def test_rows_apart_by_less_than_numbers_can_tell_again(self):
+        """Sums overflow at bandwidths as narrow. Seen red with inf - inf."""
+        rows = np.array([[0.0], [5e-324], [4.2341277e-143]])
+
+        with pytest.warns(ConvergenceWarning, match="still gaining"):
+            model = ProductKernelDensity("matern32", bandwidth="cv_ls").fit(rows)
+
+        assert np.isfinite(model.bandwidth_).all()

@@ -71,7 +71,11 @@ def bounds(model, X, queries, labels, rtol=1e-9):
     rows = design.indices
     columns = np.flatnonzero(model.coef_).tolist()
     values, sizes = predict(X[rows], labels[rows], design.weights, queries, columns)
+    F = np.column_stack([np.ones(len(rows)), X[rows][:, columns] - X[rows[0], columns]])
+    F /= np.abs(F).max(axis=0)
+    rtol += 1e-15 * np.linalg.cond(F)  # of nearly dependent columns
     scale = np.abs(labels).max()
-    error = np.array([rtol * scale * float(size) for size in sizes])
+    with np.errstate(over="ignore"):
+        error = rtol * scale * np.array([float(size) for size in sizes])
     values = np.array([float(value) for value in values])
     return values - error, values + error
