@@ -25,6 +25,20 @@ if _TYPE_CHECKING:  # what editors and type checkers see
     from kernelkit.design import OrthonormalBasis as OrthonormalBasis
     from kernelkit.design import ProjectionDPP as ProjectionDPP
     from kernelkit.design import sample_design as sample_design
+    from kernelkit.kernels import ArcCosine as ArcCosine
+    from kernelkit.kernels import Gaussian as Gaussian
+    from kernelkit.kernels import Laplacian as Laplacian
+    from kernelkit.kernels import Linear as Linear
+    from kernelkit.kernels import Matern as Matern
+    from kernelkit.kernels import NeuralTangent as NeuralTangent
+    from kernelkit.kernels import Polynomial as Polynomial
+    from kernelkit.ntk import NTKSVC as NTKSVC
+    from kernelkit.ntk import NTKSVR as NTKSVR
+    from kernelkit.ntk import EmpiricalKernelUQ as EmpiricalKernelUQ
+    from kernelkit.ntk import FiniteWidthClassifier as FiniteWidthClassifier
+    from kernelkit.ntk import FiniteWidthRegressor as FiniteWidthRegressor
+    from kernelkit.ntk import equivalence_report as equivalence_report
+    from kernelkit.ntk import ntk_gram as ntk_gram
     from kernelkit.nystroem import InkEstimate as InkEstimate
     from kernelkit.nystroem import NystroemRidge as NystroemRidge
     from kernelkit.nystroem import NystroemRidgeClassifier as NystroemRidgeClassifier
@@ -40,6 +54,7 @@ if _TYPE_CHECKING:  # what editors and type checkers see
     from kernelkit.plotting import DensityDisplay as DensityDisplay
     from kernelkit.plotting import DesignDisplay as DesignDisplay
     from kernelkit.plotting import ECDFDisplay as ECDFDisplay
+    from kernelkit.plotting import EquivalenceDisplay as EquivalenceDisplay
     from kernelkit.plotting import LeverageDisplay as LeverageDisplay
     from kernelkit.plotting import PrecisionDisplay as PrecisionDisplay
     from kernelkit.rbf_network import GaussianRBFClassifier as GaussianRBFClassifier
@@ -61,6 +76,20 @@ _HOME = {
     "OrthonormalBasis": "kernelkit.design",
     "ProjectionDPP": "kernelkit.design",
     "sample_design": "kernelkit.design",
+    "ArcCosine": "kernelkit.kernels",
+    "Gaussian": "kernelkit.kernels",
+    "Laplacian": "kernelkit.kernels",
+    "Linear": "kernelkit.kernels",
+    "Matern": "kernelkit.kernels",
+    "NeuralTangent": "kernelkit.kernels",
+    "Polynomial": "kernelkit.kernels",
+    "EmpiricalKernelUQ": "kernelkit.ntk",
+    "FiniteWidthClassifier": "kernelkit.ntk",
+    "FiniteWidthRegressor": "kernelkit.ntk",
+    "NTKSVC": "kernelkit.ntk",
+    "NTKSVR": "kernelkit.ntk",
+    "equivalence_report": "kernelkit.ntk",
+    "ntk_gram": "kernelkit.ntk",
     "InkEstimate": "kernelkit.nystroem",
     "NystroemRidge": "kernelkit.nystroem",
     "NystroemRidgeCV": "kernelkit.nystroem",
@@ -74,12 +103,22 @@ _HOME = {
     "DensityDisplay": "kernelkit.plotting",
     "DesignDisplay": "kernelkit.plotting",
     "ECDFDisplay": "kernelkit.plotting",
+    "EquivalenceDisplay": "kernelkit.plotting",
     "LeverageDisplay": "kernelkit.plotting",
     "PrecisionDisplay": "kernelkit.plotting",
     "GaussianRBFClassifier": "kernelkit.rbf_network",
     "GaussianRBFRegressor": "kernelkit.rbf_network",
 }
-_SUBPACKAGES = ("datasets", "density", "design", "nystroem", "plotting", "rbf_network")
+_SUBPACKAGES = (
+    "datasets",
+    "density",
+    "design",
+    "kernels",
+    "ntk",
+    "nystroem",
+    "plotting",
+    "rbf_network",
+)
 
 __all__ = ["__version__", *_HOME, *_SUBPACKAGES]
 

@@ -1,7 +1,7 @@
 """The only code that looks at raw user input; imported as ``check``."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from numbers import Integral, Real
 from typing import Any
@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
+    HasMethods,
     Interval,
     InvalidParameterError,
     Options,
@@ -46,7 +47,9 @@ FRACTION = [Interval(Real, 0, 1, closed="neither")]
 PART = [Interval(Real, 0, 1, closed="right")]
 NUMBER = [Interval(Real, None, None, closed="neither")]
 WHOLE = [Interval(Integral, 1, None, closed="left")]
+WHOLE_OR_0 = [Interval(Integral, 0, None, closed="left")]
 BOOLEAN = ["boolean"]
+PREDICTOR = [HasMethods("predict"), None]
 CLASS_WEIGHT = [dict, StrOptions({"balanced"}), None]
 RANDOM_STATE = ["random_state", np.random.Generator]
 KERNEL = [StrOptions({*PAIRWISE_KERNEL_FUNCTIONS, "precomputed"}), callable]
@@ -55,6 +58,18 @@ KERNEL_PARAMETERS = {
     "coef0": [*NUMBER, None],
     "degree": [Interval(Real, 1, None, closed="left"), None],
     "kernel_params": [dict, None],
+}
+NETWORK = {
+    "depth": [Interval(Integral, 0, None, closed="left")],
+    "sigma_w": POSITIVE,
+    "sigma_b": NON_NEGATIVE,
+    "activation": [
+        StrOptions({"relu", "leaky_relu", "erf", "gelu", "step", "linear"}),
+        callable,
+    ],
+    "slopes": ["array-like"],
+    "normalize": [StrOptions({"d"}), None],
+    "train_from": [Interval(Integral, 0, None, closed="left")],
 }
 FLOAT_DTYPE = [Options(type, {np.float32, np.float64}), StrOptions(_FLOATS), None]
 
@@ -82,6 +97,11 @@ def params(fit: Callable[..., Any]) -> Callable[..., Any]:
             raise
 
     return fit_or_undo
+
+
+def parameters(estimator: BaseEstimator) -> None:
+    """Check the constructor parameters of an estimator whose `fit` is not called."""
+    estimator._validate_params()
 
 
 def one_of(*options: str) -> list[Any]:
@@ -230,6 +250,37 @@ def positive(name: str, value: Any) -> float:
     return float(value)
 
 
+def positives(name: str, values: Any) -> list[float]:
+    """Check an argument that is a sequence of finite numbers > 0."""
+    if not isinstance(values, Iterable) or isinstance(values, str):
+        raise ValueError(
+            f"The {name!r} argument must be a sequence of finite numbers > 0. Got "
+            f"{values!r} instead."
+        )
+    return [positive(name, value) for value in values]
+
+
+def feature_range(clip: Any, X: Array) -> tuple[float, float] | None:
+    """Check the range that the features of rows lie in; None if it is not known."""
+    if clip is None:
+        return None
+    try:
+        low, high = (float(end) for end in clip)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not low < high:
+        raise ValueError(
+            "The 'clip' argument must be None or a pair of numbers, the lower first. "
+            f"Got {clip!r} instead."
+        )
+    if X.size and not (low <= X.min() and X.max() <= high):
+        raise ValueError(
+            f"X goes from {X.min():.3g} to {X.max():.3g}, beyond clip={clip!r}: widen "
+            "it, or clip X first."
+        )
+    return low, high
+
+
 def rng(random_state: Any) -> np.random.Generator:
     """Turn a `random_state` into a Generator; a RandomState seeds it by a few draws."""
     if isinstance(random_state, np.random.RandomState):
@@ -355,6 +406,11 @@ def labels(estimator: BaseEstimator, y: Any) -> tuple[Array, Array]:
     check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     return classes, codes
+
+
+def same_length(X: Any, y: Any) -> None:
+    """Raise ValueError unless there is a target for each row."""
+    check_consistent_length(X, y)
 
 
 def class_weights(
@@ -578,6 +634,171 @@ def _weights(sample_weight: Any, X: Any) -> Array | None:
             "The sum of sample_weight overflows: divide the weights by their maximum."
         )
     return weights
+
+
+def length_scales(value: Any, n_features: int) -> Array:
+    """Check one finite number > 0 for the length scale, or one per feature."""
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        numbers = np.empty(0)
+    if numbers.shape not in ((), (n_features,)) or not (
+        (numbers > 0.0).all() and np.isfinite(numbers).all()
+    ):
+        raise ValueError(
+            f"length_scale must be a finite number > 0, or {n_features} of them, one "
+            f"per feature. Got {value!r} instead."
+        )
+    return numbers
+
+
+def whole(name: str, value: Any) -> int:
+    """Check an argument that is a whole number >= 0."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+        raise ValueError(
+            f"The {name!r} argument must be a whole number >= 0. Got {value!r} instead."
+        )
+    return int(value)
+
+
+def non_negative(name: str, value: Any) -> float:
+    """Check an argument that is a finite number >= 0."""
+    if not (isinstance(value, Real) and 0 <= float(value) < np.inf):
+        raise ValueError(
+            f"The {name!r} argument must be a finite number >= 0. Got {value!r} "
+            "instead."
+        )
+    return float(value)
+
+
+def slopes(value: Any) -> tuple[float, float]:
+    """Check the slopes of an activation, two finite numbers that are not both 0."""
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (ValueError, TypeError):
+        numbers = np.empty(0)
+    if numbers.shape != (2,) or not (np.isfinite(numbers).all() and numbers.any()):
+        raise ValueError(
+            "The 'slopes' argument must be two finite numbers that are not both 0. "
+            f"Got {value!r} instead."
+        )
+    return float(numbers[0]), float(numbers[1])
+
+
+def outputs(
+    out: Any, shape: tuple[int, int], dtype: npt.DTypeLike, number: int
+) -> list[Array]:
+    """Check the arrays to be filled, or make them."""
+    dtype = np.dtype(dtype)
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype must be float32 or float64. Got {dtype} instead.")
+    if out is None:
+        memory(
+            number * shape[0] * shape[1] * dtype.itemsize,
+            "compute the matrix by blocks of rows, or use fewer rows or float32",
+        )
+        return [np.empty(shape, dtype=dtype) for _ in range(number)]
+    outs = list(out) if number > 1 else [out]
+    for array in outs:
+        if (
+            not isinstance(array, np.ndarray)
+            or array.shape != shape
+            or array.dtype not in (np.dtype(np.float32), np.dtype(np.float64))
+            or not array.flags.carray
+        ):
+            raise ValueError(
+                f"out must be a writeable array of shape {shape} in C order, of "
+                "float32 or float64."
+            )
+    if len(outs) != number or len({array.dtype for array in outs}) > 1:
+        raise ValueError(f"out must be {number} arrays of one dtype.")
+    return outs
+
+
+def row_pair(
+    X: Any, Y: Any, *, dtype: npt.DTypeLike | None = np.float64, takes_sparse: bool
+) -> tuple[Any, Any]:
+    """Check two sets of rows that a kernel object compares.
+
+    Returns
+    -------
+    X, Y : ndarray in C order or csr_array
+        Y is None if it was, or if it was X. None for `dtype` keeps float32.
+    """
+    accept = "csr" if takes_sparse else False
+    dtypes = [np.float64, np.float32] if dtype is None else dtype
+    pair: list[Any] = []
+    for name, rows in (("X", X), ("Y", None if Y is X else Y)):
+        if rows is None:
+            pair.append(None)
+            continue
+        _refuse_foreign(rows)
+        rows = check_array(
+            _as_numpy(rows),
+            dtype=dtypes,
+            order="C",
+            accept_sparse=accept,
+            input_name=name,
+            ensure_min_samples=0,
+        )
+        if sparse.issparse(rows):
+            rows = sparse.csr_array(rows)
+            rows.sum_duplicates()
+        pair.append(rows)
+    X, Y = pair
+    if Y is not None and X.shape[1] != Y.shape[1]:
+        raise ValueError(
+            f"X has {X.shape[1]} features and Y has {Y.shape[1]}: rows can be compared "
+            "if they have the same ones."
+        )
+    return X, Y
+
+
+def query_targets(y: Any, shape: tuple[int, ...]) -> Array:
+    """Check targets of query rows: finite numbers in the shape of the predictions."""
+    y = check_array(_as_numpy(y), ensure_2d=False, dtype=np.float64, input_name="y")
+    if y.shape != shape:
+        raise ValueError(f"y must have shape {shape}. Got shape {y.shape} instead.")
+    return y
+
+
+def features(values: Any, n_rows: int) -> Array:
+    """Check what a function of rows, or a model, said: finite numbers for each row.
+
+    Raises
+    ------
+    ValueError
+        Also if squares of distances would overflow.
+    """
+    values = check_array(values, dtype=np.float64, order="C", input_name="features")
+    if len(values) != n_rows:
+        raise ValueError(
+            f"Features must have a row for each row of X: expected {n_rows}, got "
+            f"shape {values.shape}."
+        )
+    scale = _size(values)
+    if scale > np.sqrt(np.finfo(np.float64).max / values.shape[1]) / 4:
+        raise ValueError(
+            f"The features hold numbers up to {scale:.3g}, whose squares overflow: "
+            "rescale them."
+        )
+    return values
+
+
+def predictions(estimator: Any, values: Any, n_rows: int) -> Array:
+    """Check what an estimator predicted: a label or finite numbers for each row."""
+    values = np.asarray(values)
+    if values.shape[:1] != (n_rows,):
+        raise ValueError(
+            f"{type(estimator).__name__} must predict something for each of {n_rows} "
+            f"rows. Got shape {values.shape}."
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError(
+            f"{type(estimator).__name__} predicts NaN or infinity: rescale the "
+            "features or the target."
+        )
+    return values
 
 
 def grid_axes(

@@ -169,9 +169,27 @@ def _solve_designs() -> None:
     DesignLeastSquares(LegendreBasis(2), random_state=0).fit(X, X[:, 0]).predict(X)
 
 
+def _solve_machines() -> None:
+    """Compute kernels of every kind, of dense and sparse rows, and train machines."""
+    import numpy as np
+    from scipy import sparse
+
+    from kernelkit.kernels import NeuralTangent
+    from kernelkit.ntk import NTKSVC, NTKSVR
+
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 3)), np.arange(30) % 2
+    for activation in ("relu", "erf", "gelu", np.tanh):
+        NeuralTangent(depth=2, activation=activation)(X, X[:5])
+    NeuralTangent()(sparse.csr_array(X))
+    NTKSVC().fit(X, y).predict(X)
+    NTKSVR().fit(X, X[:, 0]).predict(X)
+
+
 PROBLEMS: dict[str, Callable[[], None]] = {
     "DesignLeastSquares": _solve_designs,
     "MultivariateECDF": _solve_ecdf,
+    "NTKSVC": _solve_machines,
     "NystroemRidge": _solve_kernels,
     "ProductKernelDensity": _solve_density,
     "ProductKernelRegressor": _solve_regression,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from discovery import labels
 
-from reference import bases, least_squares, rbf_network, smoothing
+from reference import bases, least_squares, rbf_network, smoothing, wide
 from reference.dominance import dominated_weight
 from reference.nystroem import kernel_ridge
 from reference.regression import regress
@@ -181,6 +181,12 @@ def _design_prediction(model, X, queries, weights=None):
 TWINS = {
     "ChebyshevBasis": {"transform": _basis},
     "DesignLeastSquares": {"predict": _design_prediction},
+    "EmpiricalKernelUQ": {"predict": wide.linear_bounds},
+    "FiniteWidthClassifier": {
+        "decision_function": wide.network_bounds,
+        "predict": wide.network_class_bounds,
+    },
+    "FiniteWidthRegressor": {"predict": wide.network_bounds},
     "FourierBasis": {"transform": _basis},
     "GaussianRBFClassifier": {
         "decision_function": rbf_network.logit_bounds,
@@ -196,6 +202,12 @@ TWINS = {
     "InkEstimate": {"transform": _reconstruction_features},
     "MultivariateECDF": {"predict": _cdf, "cdf": _cdf, "survival": _survival},
     "LegendreBasis": {"transform": _basis},
+    "NTKSVC": {
+        "decision_function": wide.decision_bounds,
+        "predict": wide.machine_class_bounds,
+        "predict_proba": wide.probability_bounds,
+    },
+    "NTKSVR": {"predict": wide.machine_bounds},
     "NystroemRidge": {"predict": _ridge},
     "NystroemRidgeCV": {"predict": _ridge},
     "NystroemRidgeClassifier": {"decision_function": _decision, "predict": _class},
@@ -215,7 +227,7 @@ not fall below and not exceed.
 
 def assert_right(model, got, X, queries, weights=None):
     """Compare the outputs of a model with those of the twins."""
-    for method, twin in TWINS[type(model).__name__].items():
-        low, high = twin(model, X, queries, weights)
-        is_right = (low <= got[method]) & (got[method] <= high)
-        assert is_right.all(), f"{method}: {got[method]} is not in [{low}, {high}]"
+    for method, values in got.items():
+        low, high = TWINS[type(model).__name__][method](model, X, queries, weights)
+        is_right = (low <= values) & (values <= high)
+        assert is_right.all(), f"{method}: {values} is not in [{low}, {high}]"

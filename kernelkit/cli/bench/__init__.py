@@ -20,6 +20,7 @@ TASKS = {
     "design": "kernelkit.cli.bench.design",
     "ecdf": "kernelkit.cli.bench.ecdf",
     "kde": "kernelkit.cli.bench.kde",
+    "ntk": "kernelkit.cli.bench.ntk",
     "rbf": "kernelkit.cli.bench.rbf",
     "ridge": "kernelkit.cli.bench.ridge",
 }
@@ -36,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_whole_numbers,
         metavar="N,...",
         help="numbers of rows, standard normal, of ridge clusters, of rbf Friedman's "
-        "first problem (default: flight records, of rbf data sets)",
+        "first problem (default: flight records, of rbf and ntk data sets)",
     )
     parser.add_argument(
         "--d",
         type=_whole_numbers,
         metavar="D,...",
         help="numbers of features (default: 1,2,3,4; 2 with --grid; 3 of ridge; 2,3 "
-        "of design; 10 of rbf with --n)",
+        "of design; with --n 10 of rbf, 64 of ntk)",
     )
     parser.add_argument(
         "--grid",

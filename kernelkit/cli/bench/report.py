@@ -104,9 +104,11 @@ def _predictions(cases: Sequence[Case]) -> list[str]:
         )
         if have_importances:
             lines[-1].append(_ranking(case.importances))
-    notes = ["test error: root mean square over the standard deviation of the target"]
+    notes = [
+        "test error: root mean square over the standard deviation of the target; of "
+        "classes, the share of wrong ones"
+    ]
     if have_importances:
-        notes[0] += "; of classes, the share of wrong ones"
         notes.append(f"features: the first {_RANKED}, from 1, with their importances")
     return [
         *_aligned(lines),
