@@ -102,6 +102,9 @@ def options(Estimator):
     "ignore:The objective still fell:sklearn.exceptions.ConvergenceWarning"
 )
 @pytest.mark.filterwarnings(
+    "ignore:The objective rose:sklearn.exceptions.ConvergenceWarning"
+)
+@pytest.mark.filterwarnings(
     "ignore:Cross-validation was still gaining:sklearn.exceptions.ConvergenceWarning"
 )
 @pytest.mark.filterwarnings(
@@ -115,6 +118,7 @@ def options(Estimator):
 @pytest.mark.filterwarnings(
     "ignore:Independent components were:sklearn.exceptions.ConvergenceWarning"
 )
+@pytest.mark.filterwarnings("ignore:There are no independent components:UserWarning")
 @given(data=st.data(), problem=problems())
 def test_answer_is_right_or_refused(Estimator, data, problem):
     """Seen red with ``<`` for ``<=``, and with integers converted to float64."""

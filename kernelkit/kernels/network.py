@@ -6,6 +6,7 @@ from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from kernelkit._validation import Array
 from kernelkit.kernels import _jit_neural as loops
@@ -20,7 +21,8 @@ KINDS = {
 }
 _SLOPES = {"relu": (0.0, 1.0), "linear": (1.0, 1.0)}
 _N_HERMITE = 512  # most terms of the series of a callable
-_TAIL = 1e-6  # share of the last eighth of them that is too much
+_N_PROBES = 64
+_TAIL = 1e-6  # share of a callable, and of its slope, that must not be left
 _ZERO = 1e-300  # root of a variance that has no inverse, as that of rows of zeros
 
 
@@ -147,7 +149,9 @@ class Network:
         if self.kind == loops.ERF:
             sine = 2.0 * root / np.hypot(1.0, 2**0.5 * root) ** 2 * root
             cosine = np.hypot(1.0, 2.0 * root) / np.hypot(1.0, 2**0.5 * root) ** 2
-            return np.sqrt(2.0 / np.pi * np.arctan2(sine, cosine)), None
+            mean = np.sqrt(2.0 / np.pi * np.arctan2(sine, cosine))
+            tangent = 2.0 / np.pi**0.5 * root  # whose square may be no number
+            return np.where(root < 1e-9, tangent, mean), None
         if self.kind == loops.GELU:
             share = root / np.hypot(1.0, root)
             cosine = np.hypot(1.0, 2**0.5 * root) / np.hypot(1.0, root) ** 2
@@ -155,7 +159,9 @@ class Network:
             rest = share * share / (np.pi * np.hypot(1.0, 2**0.5 * root))
             return root * np.sqrt(normal + rest), None
         coefficients = _hermite_coefficients(self.activation, root)
-        return np.sqrt((coefficients**2).sum(axis=0)), coefficients
+        largest = np.abs(coefficients).max(axis=0)
+        shares = coefficients * _inverse(largest)
+        return largest * np.sqrt((shares**2).sum(axis=0)), coefficients
 
 
 def _inverse(root: Array) -> Array:
@@ -163,24 +169,26 @@ def _inverse(root: Array) -> Array:
 
 
 @cache
-def _hermite_basis() -> tuple[Array, Array]:
-    """Nodes, and normalised Hermite polynomials there times quadrature weights.
+def _hermite_basis() -> tuple[Array, Array, Array]:
+    """Nodes, normalised Hermite polynomials there, and the weights of a quadrature.
 
     Sums over equidistant nodes are all but exact for smooth functions under a normal
-    density.
+    density, and the weights are its roots. Functions of which a wave fits between two
+    nodes look smooth there, too: uneven nodes, of no weight, tell them.
     """
-    nodes = np.arange(-400, 401) / 20.0
+    even = np.arange(-400, 401) / 20.0
+    nodes = np.append(even, ndtri((np.arange(_N_PROBES) + 0.3) / _N_PROBES))
     root = np.exp(-(nodes**2) / 4.0) / (2.0 * np.pi) ** 0.25  # of the density
     basis = np.empty((_N_HERMITE, nodes.size))
     basis[0], basis[1] = root, root * nodes
     for n in range(2, _N_HERMITE):
         basis[n] = (nodes * basis[n - 1] - (n - 1) ** 0.5 * basis[n - 2]) / n**0.5
-    return nodes, basis * (root / 20.0)
+    return nodes, basis, root
 
 
 def _hermite_coefficients(function: Any, root: Array) -> Array:
     """Expand ``function(root x)`` in normalised Hermite polynomials of x."""
-    nodes, basis = _hermite_basis()
+    nodes, basis, weights = _hermite_basis()
     values = np.asarray(function(root[:, None] * nodes), dtype=np.float64)
     if values.shape != (root.size, nodes.size):
         raise ValueError(
@@ -189,19 +197,24 @@ def _hermite_coefficients(function: Any, root: Array) -> Array:
         )
     if not np.isfinite(values).all():
         raise ValueError("The activation returns NaN or infinity: clip its values.")
-    coefficients: Array = basis @ values.T
-    largest = np.abs(coefficients).max(axis=0)
-    parts = coefficients * _inverse(largest)
-    parts *= parts * np.maximum(np.arange(_N_HERMITE), 1.0)[:, None]
+    values = (values * weights).T
+    even, probes = slice(-_N_PROBES), slice(-_N_PROBES, None)
+    coefficients: Array = basis[:, even] @ values[even] / 20.0
+    inverse = _inverse(np.abs(coefficients).max(axis=0))
+    parts = np.square(coefficients * inverse)
+    parts *= np.maximum(np.arange(_N_HERMITE), 1.0)[:, None]
     rests = np.cumsum(parts[::-1], axis=0)[::-1]  # of the squared slope
-    shares = rests[-_N_HERMITE // 8] / np.maximum(rests[0], 1.0)
-    if (shares > _TAIL).any():
-        at = int(shares.argmax())
+    left = rests[-_N_HERMITE // 8] / np.maximum(rests[0], 1.0)
+    missed = values[probes] - basis[:, probes].T @ coefficients
+    missed *= inverse / weights[probes, None]
+    left = np.maximum(left, np.minimum(np.square(missed).mean(axis=0), 1.0))
+    if (left > _TAIL).any():
+        at = int(left.argmax())
         raise ValueError(
             f"{_N_HERMITE} Hermite polynomials do not stand for the activation on "
-            f"inputs of standard deviation {root[at]:.3g}: the last eighth of them has "
-            f"{shares[at]:.1e} of its slope. Lower sigma_w or the norms of rows, or "
-            "use an activation that has a name."
+            f"inputs of standard deviation {root[at]:.3g}, of which they leave a share "
+            f"of {left[at]:.1e}. Lower sigma_w or the norms of rows, or use an "
+            "activation that has a name."
         )
     coefficients[rests <= 1e-20 * rests[0]] = 0.0  # which ends the series there
     return coefficients

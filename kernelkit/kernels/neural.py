@@ -60,7 +60,7 @@ def ntk_gram(
     activation : {"relu", "leaky_relu", "erf", "gelu", "step", "linear"} or callable
         What hidden layers apply. A callable takes and returns an array, and is refused
         unless 512 Hermite polynomials stand for it: "tanh" on inputs of standard
-        deviation up to about 3.5.
+        deviation up to about 3.6.
     slopes : (float, float), default=(0.2, 1.0)
         Of "leaky_relu", below and above 0; (-1, 1) makes it the absolute value.
     normalize : {"d", None}, default="d"

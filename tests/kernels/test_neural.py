@@ -389,10 +389,11 @@ class TestDefinition:
         assert kernel([[size]])[0, 0] == pytest.approx(expected, rel=1e-6)
 
     @pytest.mark.parametrize(
-        ("function", "size"), [(np.tanh, 6.0), (np.abs, 1e-3), (np.sin, 50.0)]
+        ("function", "size"),
+        [(np.tanh, 6.0), (np.abs, 1e-3), (np.sin, 50.0), (np.sin, 126.0)],
     )
     def test_series_that_is_too_short_is_refused(self, function, size):
-        """Seen red with any share of the last terms allowed."""
+        """Seen red with any share of the last terms allowed, and without probes."""
         with pytest.raises(ValueError, match="Hermite polynomials do not stand for"):
             ntk_gram([[0.1], [size]], activation=function, sigma_w=1.0)
 
@@ -471,16 +472,22 @@ class TestProperties:
             atol = 1e-13 * np.abs(expected).max()  # values of both signs
             np.testing.assert_allclose(K, expected, rtol=0, atol=atol)
 
-    @pytest.mark.parametrize("activation", ["erf", "gelu"])
-    def test_small_rows_see_a_linear_activation(self, activation):
-        """Seen red with the arcsine of a small product as pi / 2 minus an angle."""
-        slope = 2.0 / np.sqrt(np.pi) if activation == "erf" else 0.5
+    @pytest.mark.parametrize(
+        ("activation", "slope"),
+        [("erf", 2.0 / np.pi**0.5), ("gelu", 0.5), (np.tanh, 1.0)],
+    )
+    @pytest.mark.parametrize("sizes", [(1e-70, 1e-70), (1e-200, 1e-60)])
+    def test_small_rows_see_a_linear_activation(self, activation, slope, sizes):
+        """Seen red with the arcsine of a small product as pi / 2 minus an angle.
+
+        Also with means that are roots of squares.
+        """
         options = {"activation": "leaky_relu", "slopes": (slope, slope), "depth": 2}
         linear = ntk_gram(X, Y, **options)
 
-        K = ntk_gram(1e-70 * X, 1e-70 * Y, activation=activation, depth=2) * 1e140
+        K = ntk_gram(sizes[0] * X, sizes[1] * Y, activation=activation, depth=2)
 
-        assert relative_error(K, linear) < 1e-12
+        assert relative_error(K / sizes[0] / sizes[1], linear) < 1e-12
 
     @each_name
     @pytest.mark.parametrize("sigma_b", [0.0, 0.5])
