@@ -345,7 +345,7 @@ class ArcCosine(RowKernel):
     Examples
     --------
     >>> from kernelkit import ArcCosine
-    >>> ArcCosine(order=0)([[1.0, 0.0]], [[0.0, 2.0], [3.0, 0.0]]).tolist()
+    >>> ArcCosine(order=0)([[1.0, 0.0]], [[0.0, 2.0], [3.0, 0.0]]).round(9).tolist()
     [[0.5, 1.0]]
     """
 

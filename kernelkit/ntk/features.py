@@ -60,7 +60,7 @@ def last_layer_features(estimator: Any, X: Any) -> Array:
     >>> from sklearn.neural_network import MLPRegressor
     >>> from kernelkit.ntk.features import last_layer_features
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> network = MLPRegressor(hidden_layer_sizes=(50, 20), random_state=0)
+    >>> network = MLPRegressor(hidden_layer_sizes=(50, 20), max_iter=2000)
     >>> last_layer_features(network.fit(X, y), X).shape
     (442, 20)
     """
@@ -115,7 +115,7 @@ def tangent_features(
     >>> from sklearn.neural_network import MLPRegressor
     >>> from kernelkit.ntk.features import tangent_features
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> network = MLPRegressor(hidden_layer_sizes=(50, 20), random_state=0)
+    >>> network = MLPRegressor(hidden_layer_sizes=(50, 20), max_iter=2000)
     >>> tangent_features(network.fit(X, y), X, sketch=128, random_state=0).shape
     (442, 128)
     """
