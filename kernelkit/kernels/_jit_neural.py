@@ -8,15 +8,15 @@ row the numbers in `features`, of shape (n_layers, n_features, n):
    m is what the activation does to the variance, or 1 if that is no multiple of it
    (for STEP the ratio is that of 1 and the root after).
 1. b = sigma_b / root after. For ANGLE and STEP ``a^2 + b^2 = 1``.
-2. p = sigma_w / root after.
+2. p = sigma_w / root after, for SERIES times the root of E[phi(u)^2].
 3. and 4., for ERF and GELU: roots alpha and eps of q / (1 + q) and 1 / (1 + q), where q
    is the variance, or twice it for ERF.
 5. for ERF and GELU: root of E[phi(u)^2], for GELU over that of q.
 
-For SERIES coefficients of Hermite polynomials follow from 3 on. Layer 0 is the input,
-where only a and b count. All of these are at most about 1 even where norms overflow
-when they are squared, and sums are of terms >= 0, so that nothing is lost to pairs that
-are nearly alike.
+For SERIES coefficients of Hermite polynomials over this root follow from 3 on. Layer 0
+is the input, where only a and b count. All of these are at most about 1 even where
+norms overflow when they are squared, and sums are of terms >= 0, so that nothing is
+lost to pairs that are nearly alike.
 """
 
 import math

@@ -23,6 +23,7 @@ _SLOPES = {"relu": (0.0, 1.0), "linear": (1.0, 1.0)}
 _N_HERMITE = 512  # most terms of the series of a callable
 _N_PROBES = 64
 _TAIL = 1e-6  # share of a callable, and of its slope, that must not be left
+_LEAST = 1e-70  # root of a variance whose square is as good as any
 _ZERO = 1e-300  # root of a variance that has no inverse, as that of rows of zeros
 
 
@@ -95,24 +96,28 @@ class Network:
         inverse = _inverse(root)
         features[0, 0], features[0, 1] = input_root * inverse, self.sigma_b * inverse
         for layer, numbers in enumerate(features[1:], 1):
+            # erf is linear at 0, where the least rows may have any unit
+            is_least = (kind == loops.ERF) & (root > _ZERO) & (root < _LEAST)
+            unit = np.where(is_least, root / _LEAST, 1.0)
+            root, sigma_b = root / unit, self.sigma_b / unit
             mean, coefficients = self._mean_root(root)
             scaled = self.sigma_w * mean
             if kind == loops.ANGLE:  # with sigma_w^2 = 2 relu keeps norms exactly
                 scaled = (self.sigma_w**2 * self._factor) ** 0.5 * root
-            after = np.hypot(scaled, self.sigma_b)
+            after = np.hypot(scaled, sigma_b)
             inverse = _inverse(after)
-            is_multiple = kind in (loops.ANGLE, loops.STEP)
-            numbers[0] = (scaled if is_multiple else self.sigma_w * root) * inverse
-            numbers[1] = self.sigma_b * inverse
-            numbers[2] = self.sigma_w * inverse
+            is_ratio = kind in (loops.ANGLE, loops.STEP)
+            numbers[0] = (scaled if is_ratio else self.sigma_w * root) * inverse
+            numbers[1] = sigma_b * inverse
+            numbers[2] = (scaled if kind == loops.SERIES else self.sigma_w) * inverse
             if kind in (loops.ERF, loops.GELU):
                 scaled = root * 2**0.5 if kind == loops.ERF else root
                 total = np.hypot(1.0, scaled)
                 numbers[3], numbers[4] = scaled / total, 1.0 / total
                 numbers[5] = mean if kind == loops.ERF else mean * _inverse(root)
             elif kind == loops.SERIES:
-                numbers[3:] = coefficients
-            roots[layer] = root = after
+                numbers[3:] = coefficients * _inverse(mean)
+            roots[layer] = root = after * unit
         return features, roots
 
     def diagonal(self, features: Array, get: str) -> Array:
@@ -149,9 +154,7 @@ class Network:
         if self.kind == loops.ERF:
             sine = 2.0 * root / np.hypot(1.0, 2**0.5 * root) ** 2 * root
             cosine = np.hypot(1.0, 2.0 * root) / np.hypot(1.0, 2**0.5 * root) ** 2
-            mean = np.sqrt(2.0 / np.pi * np.arctan2(sine, cosine))
-            tangent = 2.0 / np.pi**0.5 * root  # whose square may be no number
-            return np.where(root < 1e-9, tangent, mean), None
+            return np.sqrt(2.0 / np.pi * np.arctan2(sine, cosine)), None
         if self.kind == loops.GELU:
             share = root / np.hypot(1.0, root)
             cosine = np.hypot(1.0, 2**0.5 * root) / np.hypot(1.0, root) ** 2

@@ -480,7 +480,7 @@ class TestProperties:
     def test_small_rows_see_a_linear_activation(self, activation, slope, sizes):
         """Seen red with the arcsine of a small product as pi / 2 minus an angle.
 
-        Also with means that are roots of squares.
+        Also without other units for the least rows, and for coefficients.
         """
         options = {"activation": "leaky_relu", "slopes": (slope, slope), "depth": 2}
         linear = ntk_gram(X, Y, **options)
@@ -488,6 +488,11 @@ class TestProperties:
         K = ntk_gram(sizes[0] * X, sizes[1] * Y, activation=activation, depth=2)
 
         assert relative_error(K / sizes[0] / sizes[1], linear) < 1e-12
+
+    @pytest.mark.parametrize("activation", [*NAMES, np.arctan])
+    def test_kernel_of_the_least_rows_is_zero(self, activation):
+        """Seen red with coefficients of the size of the rows, whose inverse squared."""
+        assert (ntk_gram(1e-250 * X, 1e-250 * Y, activation=activation) == 0.0).all()
 
     @each_name
     @pytest.mark.parametrize("sigma_b", [0.0, 0.5])

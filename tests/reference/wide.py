@@ -87,8 +87,15 @@ def _machine(model, X, targets, queries, weights):
 
 
 def _roots(model, X):
-    """Compute the roots of the kernel of each row with itself."""
-    return np.sqrt([kernel(model, row[None], row[None])[0, 0] for row in np.asarray(X)])
+    """Compute the roots of the kernel of each row with itself.
+
+    The least rows, of which they are a multiple, take another unit.
+    """
+    X = np.asarray(X, dtype=float)
+    largest = np.abs(X).max(axis=1)
+    unit = np.where((largest > 0.0) & (largest < 1e-70), largest / 1e-70, 1.0)
+    X = X / unit[:, None]
+    return unit * np.sqrt([kernel(model, row[None], row[None])[0, 0] for row in X])
 
 
 def _assert_best(model, K, y, C, coef, rounding):
