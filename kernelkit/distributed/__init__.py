@@ -1,0 +1,7 @@
+"""The estimators of kernelkit on Dask arrays and frames, chunk by chunk.
+
+The classes have the names, parameters and attributes of the plain ones, which they are
+when rows in memory are passed. Rows in a Dask collection are read by workers and never
+gathered: a fit adds up what tasks say of their chunks, and results for Dask queries are
+Dask arrays.
+"""
