@@ -1,7 +1,7 @@
 """Dask collections as chunks of rows: one task each, results added in a fixed tree.
 
-Nothing here computes rows on the client. What comes back from a chunk carries the number
-of the chunk and of its rows, so that a lost or doubled chunk would be noticed.
+Nothing here computes rows on the client. What comes back from a chunk carries the
+number of the chunk and of its rows, so that a lost or doubled one would be noticed.
 """
 
 import uuid
@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import dask
 import dask.array
 import numpy as np
-from dask.delayed import Delayed
+from dask.base import compute as run_tasks
+from dask.base import is_dask_collection
+from dask.delayed import Delayed, delayed
 
 from kernelkit._validation import Array
 
@@ -98,7 +99,7 @@ class Chunks:
 
 def is_collection(X: Any) -> bool:
     """Tell Dask arrays and frames from what is in memory."""
-    return bool(dask.is_dask_collection(X))
+    return bool(is_dask_collection(X))
 
 
 def rows_of(X: Any, y: Any = None, sample_weight: Any = None) -> Chunks:
@@ -126,21 +127,19 @@ def rows_of(X: Any, y: Any = None, sample_weight: Any = None) -> Chunks:
 def task(step: str, function: Callable[..., Any], *arguments: Any) -> Delayed:
     """Plan a call whose name says what it does."""
     key = f"{step}-{uuid.uuid4().hex}"
-    return dask.delayed(function, pure=False)(*arguments, dask_key_name=key)
+    return delayed(function, pure=False)(*arguments, dask_key_name=key)
 
 
 def argument_once(value: Any, step: str) -> Any:
     """Make one key of an argument that many tasks take."""
     if isinstance(value, Delayed) or np.isscalar(value) or value is None:
         return value
-    return dask.delayed(
-        value, name=f"{step}-argument-{uuid.uuid4().hex}", traverse=False
-    )
+    return delayed(value, name=f"{step}-argument-{uuid.uuid4().hex}", traverse=False)
 
 
 def compute(*tasks: Delayed) -> tuple[Any, ...]:
-    """Run tasks where Dask is set to: on the cluster of a client, or in this process."""
-    return dask.compute(*tasks, traverse=False)  # type: ignore[no-any-return]
+    """Run tasks where Dask is set to: on a client's cluster, or in this process."""
+    return run_tasks(*tasks, traverse=False)
 
 
 def tree(
@@ -255,9 +254,9 @@ def _blocks(part: Any, X: Any, lengths: tuple[int, ...] | None) -> list[Any]:
         part = np.asarray(part)
         if lengths is None:
             raise ValueError(
-                "The chunks of X have unknown sizes, so y and sample_weight must be Dask "
-                "collections with the same chunks: take them from the same frame, or "
-                "call X.compute_chunk_sizes() first."
+                "The chunks of X have unknown sizes, so y and sample_weight must be "
+                "Dask collections with the same chunks: take them from the same frame, "
+                "or call X.compute_chunk_sizes() first."
             )
         _refuse_other_length(len(part), lengths)
         part = dask.array.from_array(part, chunks=(lengths, *part.shape[1:]))
