@@ -613,16 +613,21 @@ def _with_powers(weights: Array) -> Array:
     return weights
 
 
-def _weights(sample_weight: Any, X: Any) -> Array | None:
+def part_weights(sample_weight: Any, X: Any) -> Array | None:
+    """Check the weights of a part of the rows, which may all be zero."""
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(
+    return _check_sample_weight(
         _as_numpy(sample_weight),
         X,
         dtype=np.float64,
         ensure_non_negative=True,
         copy=True,
     )
+
+
+def total_weight(weights: Array) -> float:
+    """Sum the weights of rows, or of parts of them; neither 0 nor too large."""
     if not weights.any():
         raise ValueError(
             "Every sample_weight is zero; give at least one row a positive weight."
@@ -633,6 +638,13 @@ def _weights(sample_weight: Any, X: Any) -> Array | None:
         raise ValueError(
             "The sum of sample_weight overflows: divide the weights by their maximum."
         )
+    return float(total)
+
+
+def _weights(sample_weight: Any, X: Any) -> Array | None:
+    weights = part_weights(sample_weight, X)
+    if weights is not None:
+        total_weight(weights)
     return weights
 
 

@@ -81,6 +81,17 @@ class Chunks:
             for k, block in enumerate(self.blocks)
         ]
 
+    def apply(
+        self, step: str, function: Callable[..., Rows], *arguments: Any
+    ) -> "Chunks":
+        """Plan chunks whose rows are ``function(rows, *arguments)``; none stay none."""
+        shared = [argument_once(argument, step) for argument in arguments]
+        blocks = [
+            task(step, _apply, k, function, block, *shared)
+            for k, block in enumerate(self.blocks)
+        ]
+        return Chunks(blocks, self.lengths)
+
     def reduce(
         self,
         step: str,
@@ -298,6 +309,10 @@ def _of_chunk(
     if n == 0:
         return Piece((k,), 0, None)
     return Piece((k,), n, _call(k, function, rows, *arguments))
+
+
+def _apply(k: int, function: Callable[..., Rows], rows: Rows, *arguments: Any) -> Rows:
+    return _call(k, function, rows, *arguments) if len(rows.X) else rows
 
 
 def _rows_out(
