@@ -5,3 +5,7 @@ when rows in memory are passed. Rows in a Dask collection are read by workers an
 gathered: a fit adds up what tasks say of their chunks, and results for Dask queries are
 Dask arrays.
 """
+
+from kernelkit.distributed.prediction import predict
+
+__all__ = ["predict"]

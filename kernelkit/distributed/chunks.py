@@ -15,6 +15,7 @@ from dask.base import compute as run_tasks
 from dask.base import is_dask_collection
 from dask.delayed import Delayed, delayed
 
+from kernelkit import _parallel
 from kernelkit._validation import Array
 
 _FAN_IN = 8  # results that a task adds
@@ -329,9 +330,13 @@ def _rows_out(
 
 
 def _call(k: int, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function; a complaint about rows tells in which chunk they are."""
+    """Call a function; a complaint about rows tells in which chunk they are.
+
+    The threads of the cluster compute chunks, so `n_jobs` means 1 whatever it is.
+    """
     try:
-        return function(*arguments)
+        with _parallel.no_threads():
+            return function(*arguments)
     except (TypeError, ValueError) as error:
         if type(error) not in (TypeError, ValueError):
             raise
