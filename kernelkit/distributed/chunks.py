@@ -57,7 +57,11 @@ class Chunks:
         return len(self.blocks)
 
     def map(
-        self, step: str, function: Callable[..., Any], *arguments: Any
+        self,
+        step: str,
+        function: Callable[..., Any],
+        *arguments: Any,
+        each: Sequence[Any] | None = None,
     ) -> list[Delayed]:
         """Call ``function(rows, *arguments)`` in a task for each chunk that has rows.
 
@@ -70,6 +74,8 @@ class Chunks:
             Of a module or a class, so that workers can find it.
         *arguments : object
             Sent once; a Delayed stands for its result.
+        each : sequence or None, default=None
+            One argument more for each chunk, which follows its rows.
 
         Returns
         -------
@@ -77,8 +83,9 @@ class Chunks:
             Each makes a `Piece`.
         """
         shared = [argument_once(argument, step) for argument in arguments]
+        own = [()] * len(self) if each is None else [(value,) for value in each]
         return [
-            task(step, _of_chunk, k, function, block, *shared)
+            task(step, _of_chunk, k, function, block, *own[k], *shared)
             for k, block in enumerate(self.blocks)
         ]
 
@@ -98,10 +105,11 @@ class Chunks:
         step: str,
         function: Callable[..., Any],
         *arguments: Any,
+        each: Sequence[Any] | None = None,
         add: Callable[[Any, Any], Any],
     ) -> Any:
         """Compute `map` and add the values, always in the same order."""
-        pieces = self.map(step, function, *arguments)
+        pieces = self.map(step, function, *arguments, each=each)
         return self.complete(*compute(tree(pieces, add, step)))
 
     def complete(self, piece: Piece) -> Any:
@@ -300,12 +308,12 @@ def _refuse_other_length(n: int, lengths: tuple[int, ...]) -> None:
 def _of_chunk(
     k: int, function: Callable[..., Any], rows: Rows, *arguments: Any
 ) -> Piece:
-    n = len(rows.X)
+    n = rows.X.shape[0]
     for part in (rows.y, rows.weights):
-        if part is not None and len(part) != n:
+        if part is not None and part.shape[0] != n:
             raise ValueError(
                 f"Chunk {k} of X has {n} rows, and its y or sample_weight has "
-                f"{len(part)}."
+                f"{part.shape[0]}."
             )
     if n == 0:
         return Piece((k,), 0, None)
@@ -313,7 +321,7 @@ def _of_chunk(
 
 
 def _apply(k: int, function: Callable[..., Rows], rows: Rows, *arguments: Any) -> Rows:
-    return _call(k, function, rows, *arguments) if len(rows.X) else rows
+    return _call(k, function, rows, *arguments) if rows.X.shape[0] else rows
 
 
 def _rows_out(
@@ -324,7 +332,7 @@ def _rows_out(
     dtype: Any,
     *arguments: Any,
 ) -> Array:
-    if len(rows.X) == 0:
+    if rows.X.shape[0] == 0:
         return np.empty((0, *shape), dtype=dtype)
     return np.asarray(_call(k, function, rows.X, *arguments), dtype=dtype)
 
