@@ -1,0 +1,254 @@
+"""Bounding boxes of parts of the rows, and which features they settle for two parts."""
+
+import operator
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from dask.delayed import Delayed
+from sklearn.base import BaseEstimator
+
+from kernelkit import _validation as check
+from kernelkit._validation import Array
+from kernelkit.distributed import chunks
+from kernelkit.distributed.chunks import Chunks, Rows
+
+_SAMPLE = 128  # rows of a chunk that come to the client
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Lowest and highest values of parts of the rows, none of them empty.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_parts,), int64
+        Number of rows.
+    low, high : ndarray of shape (n_parts, n_features)
+        In the dtype of the rows, or Python's numbers if there are several dtypes.
+    """
+
+    rows: Array
+    low: Array
+    high: Array
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def sides(self, queries: "Boxes") -> Array:
+        """Tell on which side of the queries' parts these parts lie, in each feature.
+
+        Returns
+        -------
+        sides : ndarray of shape (n_query_parts, n_parts, n_features), int8
+            -1 if every value is <= every query, +1 if every value is > every query, 0
+            if neither is sure.
+        """
+        low, high, least, most = map(exact, (self.low, self.high, *queries.ends()))
+        below = high <= least[:, None]
+        return (low > most[:, None]).astype(np.int8) - below
+
+    def ends(self) -> tuple[Array, Array]:
+        """Return the lowest and the highest values."""
+        return self.low, self.high
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Parts of the rows, still to be computed, and what a survey told of them.
+
+    Attributes
+    ----------
+    blocks : sequence of Delayed
+        Each makes a `Rows` of checked arrays, not empty.
+    boxes : Boxes
+        Of the parts.
+    weights : Weights
+        Of the rows of each part.
+    numbers : ndarray of shape (n_parts,), int64
+        Which chunks the parts are.
+    n_chunks : int
+        Chunks of the collection, counting those without a row.
+    sample : ndarray of shape (n_sampled, n_features)
+        Some rows of all parts.
+    shares : ndarray of shape (n_sampled,)
+        How many rows each of these stands for.
+    """
+
+    blocks: Sequence[Delayed]
+    boxes: Boxes
+    weights: "Weights"
+    numbers: Array
+    n_chunks: int
+    sample: Array
+    shares: Array
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def stack(self, results: Sequence[Delayed], dtype: Any = np.float64) -> Any:
+        """Make a Dask array of an array for each part, in the chunks of the rows."""
+        empty = np.empty(0, dtype=dtype)
+        blocks = [chunks.argument_once(empty, "no-rows")] * self.n_chunks
+        lengths = np.zeros(self.n_chunks, dtype=np.int64)
+        lengths[self.numbers] = self.boxes.rows
+        for number, result in zip(self.numbers, results, strict=True):
+            blocks[number] = result
+        return chunks.stack(blocks, tuple(lengths.tolist()), dtype=dtype)
+
+
+class Weights(NamedTuple):
+    """What is known of the weights of each part, (n_parts,) each.
+
+    Without weights every row weighs 1. Squares are those of weights divided by the
+    heaviest one, as others could overflow.
+    """
+
+    totals: Array
+    lightest: Array
+    heaviest: Array
+    squares: Array
+
+    @property
+    def are_equal(self) -> bool:
+        """Tell whether all rows weigh the same."""
+        return bool(self.lightest.min() == self.heaviest.max())
+
+    @property
+    def effective_samples(self) -> float:
+        """Kish's number of samples: as many equal weights tell as much."""
+        shares = self.heaviest / self.heaviest.max()
+        total = (self.totals / self.heaviest.max()).sum()
+        return float(total**2 / (shares**2 * self.squares).sum())
+
+
+def survey(
+    step: str,
+    rows: Chunks,
+    checked: Callable[[Rows, BaseEstimator], Rows],
+    model: BaseEstimator,
+    *,
+    reset: bool,
+) -> Parts:
+    """Look at every chunk once; some numbers per chunk come to the client.
+
+    Parameters
+    ----------
+    step : str
+        What the tasks do.
+    rows : Chunks
+    checked : callable
+        ``checked(rows, model)`` returns checked arrays. It may set the number and the
+        names of features on the model, which is a copy.
+    model : estimator
+    reset : bool
+        Set the number and the names of features on `model`; chunks must agree.
+
+    Raises
+    ------
+    ValueError
+        If there is no row, if chunks have other columns, or if all weights are zero.
+    """
+    own = copy(model)
+    looks = rows.reduce(
+        f"{step}-survey", _look, checked, own, each=range(len(rows)), add=operator.add
+    )
+    if reset:
+        _adopt_columns(model, looks)
+    blocks = rows.apply(f"{step}-check", _check, checked, own).blocks
+    numbers = [look.number for look in looks]
+    weights = Weights(*np.array([look.weights for look in looks]).T)
+    check.total_weight(weights.totals)
+    sizes = [len(look.sample) for look in looks]
+    n_rows = np.array([look.n_rows for look in looks])
+    return Parts(
+        [blocks[number] for number in numbers],
+        Boxes(
+            n_rows,
+            stacked([look.low[None] for look in looks]),
+            stacked([look.high[None] for look in looks]),
+        ),
+        weights,
+        np.array(numbers),
+        len(rows),
+        stacked([look.sample for look in looks]),
+        np.repeat(n_rows / sizes, sizes),
+    )
+
+
+def stacked(parts: Sequence[Array]) -> Array:
+    """Concatenate arrays; without rounding, as Python's numbers, if dtypes differ."""
+    if len({part.dtype for part in parts}) > 1:
+        parts = [part.astype(object) for part in parts]
+    return np.concatenate(parts)
+
+
+def exact(values: Array) -> Array:
+    """Make 64-bit integers comparable with floats, which NumPy does after rounding."""
+    return values.astype(object) if values.dtype.kind in "iu" else values
+
+
+class _Look(NamedTuple):
+    """What a chunk tells of itself."""
+
+    number: int
+    columns: tuple[int, tuple[str, ...] | None]
+    n_rows: int
+    low: Array
+    high: Array
+    weights: tuple[float, float, float, float]
+    sample: Array
+
+
+def _look(
+    rows: Rows,
+    number: int,
+    checked: Callable[[Rows, BaseEstimator], Rows],
+    model: BaseEstimator,
+) -> tuple[_Look, ...]:
+    model = copy(model)  # threads of a worker share it
+    X, _, weights = checked(rows, model)
+    names = getattr(model, "feature_names_in_", None)
+    chosen = np.linspace(0, len(X) - 1, min(len(X), _SAMPLE)).astype(np.int64)
+    look = _Look(
+        number,
+        (X.shape[1], None if names is None else tuple(names)),
+        len(X),
+        X.min(axis=0),
+        X.max(axis=0),
+        _weigh(len(X), weights),
+        X[chosen],
+    )
+    return (look,)
+
+
+def _weigh(n: int, weights: Array | None) -> tuple[float, float, float, float]:
+    if weights is None:
+        return n, 1.0, 1.0, n
+    heaviest = weights.max()
+    squares = np.square(weights / (heaviest or 1.0)).sum()
+    with np.errstate(over="ignore"):
+        return weights.sum(), weights.min(), heaviest, squares
+
+
+def _check(
+    rows: Rows, checked: Callable[[Rows, BaseEstimator], Rows], model: BaseEstimator
+) -> Rows:
+    return checked(rows, copy(model))
+
+
+def _adopt_columns(model: BaseEstimator, looks: Sequence[_Look]) -> None:
+    columns = looks[0].columns
+    for look in looks:
+        if look.columns != columns:
+            raise ValueError(
+                f"Chunk {look.number} has the columns {look.columns}, and chunk "
+                f"{looks[0].number} has {columns}: give all chunks the same."
+            )
+    model.n_features_in_, names = columns
+    if hasattr(model, "feature_names_in_"):  # of an earlier fit
+        del model.feature_names_in_
+    if names is not None:
+        model.feature_names_in_ = np.array(names, dtype=object)
