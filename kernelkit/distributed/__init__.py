@@ -6,6 +6,7 @@ gathered: a fit adds up what tasks say of their chunks, and results for Dask que
 Dask arrays.
 """
 
+from kernelkit.distributed.ntk import NTKSVC
 from kernelkit.distributed.prediction import predict
 
-__all__ = ["predict"]
+__all__ = ["NTKSVC", "predict"]

@@ -77,6 +77,7 @@ def mapped(
     estimator: Any,
     method: str,
     X: Any,
+    /,
     shape: tuple[int, ...] = (),
     dtype: Any = np.float64,
     **options: Any,
@@ -228,7 +229,7 @@ def _trial(function: Callable[..., Any], X: Any) -> Array:
         raise
     except Exception as error:
         raise ValueError(
-            f"{error}\n(That is what {function.__name__} said of a made-up row, by which "
+            f"{error}\n({function.__name__} said this of a made-up row, by which "
             "the shape of results is found. If only this row is to blame, pass meta, "
             "an array like the results.)"
         ) from error
