@@ -46,82 +46,69 @@ class Boxes:
             -1 if every value is <= every query, +1 if every value is > every query, 0
             if neither is sure.
         """
-        low, high, least, most = map(exact, (self.low, self.high, *queries.ends()))
-        below = high <= least[:, None]
-        return (low > most[:, None]).astype(np.int8) - below
-
-    def ends(self) -> tuple[Array, Array]:
-        """Return the lowest and the highest values."""
-        return self.low, self.high
+        below = _exact(self.high) <= _exact(queries.low)[:, None]
+        above = _exact(self.low) > _exact(queries.high)[:, None]
+        return above.astype(np.int8) - below
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Parts of the rows, still to be computed, and what a survey told of them.
+    """Parts of the rows, still to be computed.
 
     Attributes
     ----------
     blocks : sequence of Delayed
         Each makes a `Rows` of checked arrays, not empty.
     boxes : Boxes
-        Of the parts.
-    weights : Weights
-        Of the rows of each part.
+        Around them.
+    totals : ndarray of shape (n_parts,)
+        Total weight of each; the number of rows if there are no weights.
+    """
+
+    blocks: Sequence[Delayed]
+    boxes: Boxes
+    totals: Array
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one look at all chunks tells.
+
+    Attributes
+    ----------
+    parts : Parts
+        The chunks that have rows.
     numbers : ndarray of shape (n_parts,), int64
-        Which chunks the parts are.
+        Which chunks these are.
     n_chunks : int
-        Chunks of the collection, counting those without a row.
+        Chunks of the collection, also those without a row.
+    equal_weights : bool
+        All rows weigh the same.
+    effective_samples : float
+        Kish's number: as many equal weights tell as much as those of the rows.
     sample : ndarray of shape (n_sampled, n_features)
         Some rows of all parts.
     shares : ndarray of shape (n_sampled,)
         How many rows each of these stands for.
     """
 
-    blocks: Sequence[Delayed]
-    boxes: Boxes
-    weights: "Weights"
+    parts: Parts
     numbers: Array
     n_chunks: int
+    equal_weights: bool
+    effective_samples: float
     sample: Array
     shares: Array
-
-    def __len__(self) -> int:
-        return len(self.blocks)
 
     def stack(self, results: Sequence[Delayed], dtype: Any = np.float64) -> Any:
         """Make a Dask array of an array for each part, in the chunks of the rows."""
         empty = np.empty(0, dtype=dtype)
         blocks = [chunks.argument_once(empty, "no-rows")] * self.n_chunks
         lengths = np.zeros(self.n_chunks, dtype=np.int64)
-        lengths[self.numbers] = self.boxes.rows
+        lengths[self.numbers] = self.parts.boxes.rows
         for number, result in zip(self.numbers, results, strict=True):
             blocks[number] = result
         return chunks.stack(blocks, tuple(lengths.tolist()), dtype=dtype)
-
-
-class Weights(NamedTuple):
-    """What is known of the weights of each part, (n_parts,) each.
-
-    Without weights every row weighs 1. Squares are those of weights divided by the
-    heaviest one, as others could overflow.
-    """
-
-    totals: Array
-    lightest: Array
-    heaviest: Array
-    squares: Array
-
-    @property
-    def are_equal(self) -> bool:
-        """Tell whether all rows weigh the same."""
-        return bool(self.lightest.min() == self.heaviest.max())
-
-    @property
-    def effective_samples(self) -> float:
-        """Kish's number of samples: as many equal weights tell as much."""
-        shares = self.heaviest / self.heaviest.max()
-        total = (self.totals / self.heaviest.max()).sum()
-        return float(total**2 / (shares**2 * self.squares).sum())
 
 
 def survey(
@@ -131,7 +118,7 @@ def survey(
     model: BaseEstimator,
     *,
     reset: bool,
-) -> Parts:
+) -> Survey:
     """Look at every chunk once; some numbers per chunk come to the client.
 
     Parameters
@@ -158,21 +145,24 @@ def survey(
     if reset:
         _adopt_columns(model, looks)
     blocks = rows.apply(f"{step}-check", _check, checked, own).blocks
-    numbers = [look.number for look in looks]
-    weights = Weights(*np.array([look.weights for look in looks]).T)
-    check.total_weight(weights.totals)
-    sizes = [len(look.sample) for look in looks]
+    numbers = np.array([look.number for look in looks])
     n_rows = np.array([look.n_rows for look in looks])
-    return Parts(
-        [blocks[number] for number in numbers],
-        Boxes(
-            n_rows,
-            stacked([look.low[None] for look in looks]),
-            stacked([look.high[None] for look in looks]),
-        ),
-        weights,
-        np.array(numbers),
+    boxes = Boxes(
+        n_rows,
+        stacked([look.low[None] for look in looks]),
+        stacked([look.high[None] for look in looks]),
+    )
+    weights = [np.array(column) for column in zip(*(look.weights for look in looks))]
+    totals, lightest, heaviest, squares = weights
+    check.total_weight(totals)
+    top = heaviest.max()
+    sizes = [len(look.sample) for look in looks]
+    return Survey(
+        Parts([blocks[number] for number in numbers], boxes, totals),
+        numbers,
         len(rows),
+        bool(lightest.min() == top),
+        float((totals / top).sum() ** 2 / ((heaviest / top) ** 2 * squares).sum()),
         stacked([look.sample for look in looks]),
         np.repeat(n_rows / sizes, sizes),
     )
@@ -185,7 +175,7 @@ def stacked(parts: Sequence[Array]) -> Array:
     return np.concatenate(parts)
 
 
-def exact(values: Array) -> Array:
+def _exact(values: Array) -> Array:
     """Make 64-bit integers comparable with floats, which NumPy does after rounding."""
     return values.astype(object) if values.dtype.kind in "iu" else values
 
@@ -225,8 +215,9 @@ def _look(
 
 
 def _weigh(n: int, weights: Array | None) -> tuple[float, float, float, float]:
+    """Total, lightest, heaviest, and squares over that of the heaviest."""
     if weights is None:
-        return n, 1.0, 1.0, n
+        return float(n), 1.0, 1.0, float(n)
     heaviest = weights.max()
     squares = np.square(weights / (heaviest or 1.0)).sum()
     with np.errstate(over="ignore"):

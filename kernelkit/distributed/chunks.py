@@ -14,6 +14,7 @@ import numpy as np
 from dask.base import compute as run_tasks
 from dask.base import is_dask_collection
 from dask.delayed import Delayed, delayed
+from dask.highlevelgraph import HighLevelGraph
 
 from kernelkit import _parallel
 from kernelkit._validation import Array
@@ -155,6 +156,17 @@ def argument_once(value: Any, step: str) -> Any:
     if isinstance(value, Delayed) or np.isscalar(value) or value is None:
         return value
     return delayed(value, name=f"{step}-argument-{uuid.uuid4().hex}", traverse=False)
+
+
+def flat(tasks: Sequence[Delayed]) -> list[Delayed]:
+    """Put tasks into one graph of one layer.
+
+    Planning takes time for each layer below a task, and delayed calls make one each.
+    """
+    name = f"tasks-{uuid.uuid4().hex}"
+    below = HighLevelGraph.merge(*(each.__dask_graph__() for each in tasks))
+    graph = HighLevelGraph({name: below.to_dict()}, {name: set()})
+    return [Delayed(each.key, graph, layer=name) for each in tasks]
 
 
 def compute(*tasks: Delayed) -> tuple[Any, ...]:
