@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
+from inspect import signature
 from numbers import Integral, Real
 from typing import Any
 
@@ -75,6 +76,10 @@ FLOAT_DTYPE = [Options(type, {np.float32, np.float64}), StrOptions(_FLOATS), Non
 
 _SPARSE_KERNELS = ("linear", "poly", "polynomial", "rbf", "sigmoid", "cosine")
 
+# What scikit-learn needs to be told since it refuses weights that are all zero.
+_ZEROS_PASS = dict.fromkeys(
+    {"allow_all_zero_weights"} & signature(_check_sample_weight).parameters.keys(), True
+)
 _HEAVIEST = 1e60  # weight that has powers
 _SARGAN_TERMS = 6  # beyond this, powers of far differences lose digits
 
@@ -623,6 +628,7 @@ def part_weights(sample_weight: Any, X: Any) -> Array | None:
         dtype=np.float64,
         ensure_non_negative=True,
         copy=True,
+        **_ZEROS_PASS,
     )
 
 

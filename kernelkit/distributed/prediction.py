@@ -37,7 +37,8 @@ def predict(estimator: Any, X: Any, method: str = "predict", meta: Any = None) -
     Returns
     -------
     results : dask array, or what the method returns for rows in memory
-        Not computed yet; in the chunks of `X`, of unknown sizes if those are.
+        Not computed yet; in the chunks of `X` that are not empty, of unknown sizes if
+        those are.
 
     Raises
     ------
@@ -51,9 +52,10 @@ def predict(estimator: Any, X: Any, method: str = "predict", meta: Any = None) -
 
     Notes
     -----
-    Results are those of the method for all rows at once, up to the rounding of sums
-    that depend on the number of rows, about 1e-15 of their range. Within tasks
-    every `n_jobs` means 1, as a cluster computes several chunks at a time.
+    Results are those of the method for all rows at once, up to rounding that depends
+    on the number of rows: about 1e-15 of their range, times what the method loses where
+    large terms cancel. Within tasks every `n_jobs` means 1, as a cluster computes
+    several chunks at a time.
 
     Examples
     --------
@@ -170,9 +172,13 @@ class _Errors(NamedTuple):
 
 
 def _hits(rows: Rows) -> Array:
-    right = accuracy_score(rows.y, rows.X, normalize=False, sample_weight=rows.weights)
     weights = check.part_weights(rows.weights, rows.X)
-    return np.array([right, len(rows.X) if weights is None else weights.sum()])
+    if weights is None:
+        weights = np.ones(len(rows.X))
+    if not weights.any():  # which the metric refuses
+        return np.zeros(2)
+    right = accuracy_score(rows.y, rows.X, normalize=False, sample_weight=weights)
+    return np.array([right, weights.sum()])
 
 
 def _summed(
@@ -239,9 +245,9 @@ def _result(function: Callable[..., Any], X: Any, **options: Any) -> Array:
     """Call a function of rows that must return an array with a row for each."""
     results = function(X, **options)
     shape = getattr(results, "shape", ())
-    if shape[:1] != (len(X),) or sparse.issparse(results):
+    if shape[:1] != X.shape[:1] or sparse.issparse(results):
         raise ValueError(
-            f"Expected an array with a row, or a number, for each of {len(X)} rows, "
-            f"got {type(results).__name__} of shape {shape}."
+            f"Expected an array with a row, or a number, for each of {X.shape[0]} "
+            f"rows, got {type(results).__name__} of shape {shape}."
         )
     return np.asarray(results)
