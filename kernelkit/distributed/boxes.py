@@ -152,7 +152,7 @@ def survey(
         stacked([look.low[None] for look in looks]),
         stacked([look.high[None] for look in looks]),
     )
-    weights = [np.array(column) for column in zip(*(look.weights for look in looks))]
+    weights = [np.array(column) for column in zip(*(look.weights for look in looks), strict=True)]
     totals, lightest, heaviest, squares = weights
     check.total_weight(totals)
     top = heaviest.max()

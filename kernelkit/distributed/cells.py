@@ -40,7 +40,7 @@ class Cuts:
     n_cells: int
 
     def number(self, X: Array) -> Array:
-        """Number the cells of rows, (n,) int64."""
+        """Return the numbers of the cells of rows, (n,) int64."""
         return self._number(X, 0)
 
     def _number(self, X: Array, feature: int) -> Array:
@@ -154,35 +154,35 @@ class Cells:
 
 
 def regroup(survey: Survey, cuts: Cuts) -> Cells:
-    """Look at all rows once more, and plan how they are moved to cells.
+    """Look at all rows once more, and plan how they move to cells.
 
     To the client come the number of rows of each chunk in each cell, and the boxes of
     the cells.
     """
-    blocks, rows = survey.parts.blocks, survey.parts.boxes.rows
-    counted = Chunks(list(blocks), tuple(rows.tolist()))
-    told = counted.reduce("cells-survey", _tell, cuts, add=_Told.add)
+    rows = survey.parts.boxes.rows
+    blocks = chunks.flat(survey.parts.blocks)
+    whole = Chunks(blocks, tuple(rows.tolist()))
+    told = whole.reduce("cells-survey", _tell, cuts, add=_Told.add)
     used = np.flatnonzero(told.counts.any(axis=0))
     counts = told.counts[:, used]
-    groups = _runs(len(blocks))
-    sets = _runs(len(used))
-    set_of = np.zeros(cuts.n_cells, dtype=np.int64)  # cells without rows are in none
-    place_in = np.zeros(cuts.n_cells, dtype=np.int64)
+    groups, sets = _runs(len(blocks)), _runs(len(used))
+    set_of, place_in = np.zeros((2, cuts.n_cells), dtype=np.int64)
     for s, cells in enumerate(sets):
         set_of[used[cells]] = s
         place_in[used[cells]] = np.arange(len(cells))
+    shared = chunks.argument_once(cuts, "cells-cuts")
     within, across, halves, gathered = [], [], [], []
     for group in groups:
-        sizes = np.stack([counts[np.ix_(group, cells)].sum(axis=1) for cells in sets])
-        exchange = _Exchange.plan([blocks[k] for k in group], cuts, set_of, sizes.T)
+        part = [blocks[k] for k in group]
+        sizes = [counts[np.ix_(group, cells)].sum(axis=1) for cells in sets]
+        exchange = _Exchange.plan(part, shared, set_of, np.stack(sizes, axis=1))
         within.append(exchange)
-        halves.append(exchange.forth([blocks[k] for k in group]))
-    for s, cells in enumerate(sets):
-        sizes = np.stack([counts[np.ix_(group, cells)].sum(axis=0) for group in groups])
-        half = [parts[s] for parts in halves]
-        exchange = _Exchange.plan(half, cuts, place_in, sizes)
+        halves.append(exchange.forth(part))
+    for part, cells in zip(zip(*halves, strict=True), sets, strict=True):
+        sizes = [counts[np.ix_(group, cells)].sum(axis=0) for group in groups]
+        exchange = _Exchange.plan(part, shared, place_in, np.stack(sizes))
         across.append(exchange)
-        gathered += exchange.forth(half)
+        gathered += exchange.forth(part)
     return Cells(told.parts(chunks.flat(gathered)), within, across)
 
 
@@ -197,26 +197,147 @@ class _Exchange:
 
     Attributes
     ----------
-    orders : sequence of Delayed or None
-        Sorts the rows of each block by their targets; None for a block without rows.
+    orders : sequence of Delayed
+        Sorts the rows of each block by their targets.
     sizes : ndarray of shape (n_blocks, n_targets)
         How many rows move from where to where.
     """
 
-    orders: Sequence[Delayed | None]
+    orders: Sequence[Delayed]
     sizes: Array
 
     @classmethod
     def plan(
-        cls,
-        blocks: Sequence[Delayed | None],
-        cuts: Cuts,
-        targets: Array,
-        sizes: Array,
+        cls, blocks: Sequence[Delayed], cuts: Delayed, targets: Array, sizes: Array
     ) -> "_Exchange":
-        shared = chunks.argument_once((cuts, targets), "cells-cuts")
+        """Sort rows by the targets of their cells."""
+        targets = chunks.argument_once(targets, "cells-targets")
         orders = [
-            block and chunks.task("cells-order", _order, block, shared, size)
+            chunks.task("cells-order", _order, block, cuts, targets, size)
             for block, size in zip(blocks, sizes, strict=True)
         ]
         return cls(orders, sizes)
+
+    def forth(self, blocks: Sequence[Delayed]) -> list[Delayed]:
+        """Move rows to their targets, there in the order of the blocks."""
+        arranged = [
+            chunks.task("cells-arrange", _take, block, order)
+            for block, order in zip(blocks, self.orders, strict=True)
+        ]
+        return _regrouped(arranged, self.sizes)
+
+    def back(self, results: Sequence[Delayed]) -> list[Delayed]:
+        """Move results for the targets to where the rows came from."""
+        arranged = _regrouped(results, self.sizes.T)
+        return chunks.flat(
+            [
+                chunks.task("cells-restore", _put_back, result, order)
+                for result, order in zip(arranged, self.orders, strict=True)
+            ]
+        )
+
+
+def _regrouped(blocks: Sequence[Delayed], sizes: Array) -> list[Delayed]:
+    """Cut each block into runs of given sizes, and join those of the same number."""
+    ends = np.cumsum(sizes, axis=1)
+    pieces = []
+    for t in range(sizes.shape[1]):
+        sources = np.flatnonzero(sizes[:, t])
+        for k in sources if len(sources) else [0]:
+            run = slice(int(ends[k, t] - sizes[k, t]), int(ends[k, t]))
+            pieces.append((t, chunks.task("cells-run", _take, blocks[k], run)))
+    flat = chunks.flat([piece for _, piece in pieces])
+    runs: list[list[Delayed]] = [[] for _ in range(sizes.shape[1])]
+    for (t, _), piece in zip(pieces, flat, strict=True):
+        runs[t].append(piece)
+    return chunks.flat([chunks.task("cells-join", _join, *parts) for parts in runs])
+
+
+def _order(rows: Rows, cuts: Cuts, targets: Array, sizes: Array) -> Array:
+    target = targets[cuts.number(rows.X)]
+    if (np.bincount(target, minlength=len(sizes)) != sizes).any():
+        raise RuntimeError(
+            "Rows changed since they were looked at: make sure that computing X twice "
+            "gives the same rows."
+        )
+    return _sorted_order(target).astype(np.int32)
+
+
+def _sorted_order(numbers: Array) -> Array:
+    """Stable order of small numbers, by digits if they are 16-bit ones."""
+    small = numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
+    return np.argsort(small, kind="stable")
+
+
+def _take(part: Any, rows: Any) -> Any:
+    """Copy some rows, so that the others can be dropped."""
+    if isinstance(part, Rows):
+        return Rows(*(None if each is None else _take(each, rows) for each in part))
+    return part[rows].copy() if isinstance(rows, slice) else part[rows]
+
+
+def _join(*parts: Any) -> Any:
+    if isinstance(parts[0], Rows):
+        columns = zip(*parts, strict=True)
+        return Rows(*(None if each[0] is None else _join(*each) for each in columns))
+    return np.concatenate(parts)
+
+
+def _put_back(results: Array, order: Array) -> Array:
+    restored = np.empty_like(results)
+    restored[order] = results
+    return restored
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What some rows tell of all cells.
+
+    Cells without a row are lowest where others are highest.
+    """
+
+    counts: Array  # (n_looks, n_cells) rows
+    totals: Array  # (n_cells,) weights
+    low: Array  # (n_cells, n_features)
+    high: Array
+
+    def add(self, other: "_Told") -> "_Told":
+        """Join what rows of different parts tell."""
+        return _Told(
+            np.concatenate([self.counts, other.counts]),
+            self.totals + other.totals,
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+        )
+
+    def parts(self, blocks: Sequence[Delayed]) -> Parts:
+        """Describe the cells that have rows."""
+        rows = self.counts.sum(axis=0)
+        used = rows > 0
+        boxes = Boxes(rows[used], self.low[used], self.high[used])
+        return Parts(blocks, boxes, self.totals[used])
+
+
+def _tell(rows: Rows, cuts: Cuts) -> _Told:
+    X, weights = rows.X, rows.weights
+    number = cuts.number(X)
+    counts = np.bincount(number, minlength=cuts.n_cells)
+    totals = np.bincount(number, weights, minlength=cuts.n_cells).astype(np.float64)
+    lowest, highest = _range(X.dtype)
+    low = np.full((cuts.n_cells, X.shape[1]), highest, dtype=X.dtype)
+    high = np.full_like(low, lowest)
+    used = np.flatnonzero(counts)
+    starts = np.cumsum(counts)[used] - counts[used]
+    X = X[_sorted_order(number)]
+    low[used] = np.minimum.reduceat(X, starts)
+    high[used] = np.maximum.reduceat(X, starts)
+    return _Told(counts[None], totals, low, high)
+
+
+def _range(dtype: Any) -> tuple[Any, Any]:
+    if dtype.kind == "f":
+        return -np.inf, np.inf
+    if dtype.kind == "b":
+        return False, True
+    info = np.iinfo(dtype)
+    return info.min, info.max
