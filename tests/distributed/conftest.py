@@ -21,3 +21,12 @@ def client(cluster):
 
     with Client(cluster) as client:
         yield client
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what tests recorded as a "campaign line"."""
+    for ending in ("passed", "failed"):
+        for report in terminalreporter.getreports(ending):
+            for name, line in report.user_properties:
+                if name == "campaign line":
+                    terminalreporter.write_line(line)
