@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from dask.delayed import Delayed
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 from kernelkit import _validation as check
 from kernelkit._validation import Array
@@ -138,12 +138,14 @@ def survey(
     ValueError
         If there is no row, if chunks have other columns, or if all weights are zero.
     """
-    own = copy(model)
+    own = clone(model)
+    if not reset:
+        _name_columns(own, *_columns(model))
     looks = rows.reduce(
         f"{step}-survey", _look, checked, own, each=range(len(rows)), add=operator.add
     )
     if reset:
-        _adopt_columns(model, looks)
+        _name_columns(model, *_same_columns(looks))
     blocks = rows.apply(f"{step}-check", _check, checked, own).blocks
     numbers = np.array([look.number for look in looks])
     n_rows = np.array([look.n_rows for look in looks])
@@ -152,7 +154,10 @@ def survey(
         stacked([look.low[None] for look in looks]),
         stacked([look.high[None] for look in looks]),
     )
-    weights = [np.array(column) for column in zip(*(look.weights for look in looks), strict=True)]
+    weights = [
+        np.array(column)
+        for column in zip(*(look.weights for look in looks), strict=True)
+    ]
     totals, lightest, heaviest, squares = weights
     check.total_weight(totals)
     top = heaviest.max()
@@ -200,11 +205,10 @@ def _look(
 ) -> tuple[_Look, ...]:
     model = copy(model)  # threads of a worker share it
     X, _, weights = checked(rows, model)
-    names = getattr(model, "feature_names_in_", None)
     chosen = np.linspace(0, len(X) - 1, min(len(X), _SAMPLE)).astype(np.int64)
     look = _Look(
         number,
-        (X.shape[1], None if names is None else tuple(names)),
+        _columns(model),
         len(X),
         X.min(axis=0),
         X.max(axis=0),
@@ -230,15 +234,26 @@ def _check(
     return checked(rows, copy(model))
 
 
-def _adopt_columns(model: BaseEstimator, looks: Sequence[_Look]) -> None:
-    columns = looks[0].columns
+def _columns(model: BaseEstimator) -> tuple[int, tuple[str, ...] | None]:
+    names = getattr(model, "feature_names_in_", None)
+    return model.n_features_in_, None if names is None else tuple(names)
+
+
+def _same_columns(looks: Sequence[_Look]) -> tuple[int, tuple[str, ...] | None]:
+    first = looks[0]
     for look in looks:
-        if look.columns != columns:
+        if look.columns != first.columns:
             raise ValueError(
                 f"Chunk {look.number} has the columns {look.columns}, and chunk "
-                f"{looks[0].number} has {columns}: give all chunks the same."
+                f"{first.number} has {first.columns}: give all chunks the same."
             )
-    model.n_features_in_, names = columns
+    return first.columns
+
+
+def _name_columns(
+    model: BaseEstimator, n_features: int, names: tuple[str, ...] | None
+) -> None:
+    model.n_features_in_ = n_features
     if hasattr(model, "feature_names_in_"):  # of an earlier fit
         del model.feature_names_in_
     if names is not None:
