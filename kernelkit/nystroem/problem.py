@@ -12,7 +12,7 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
 from kernelkit.linalg import Centers, PairKernel, as_kernel
-from kernelkit.nystroem.centers import choose_centers, given_rows
+from kernelkit.nystroem.centers import choose_centers, given_numbers, given_rows
 from kernelkit.nystroem.outliers import warn_of_outliers
 from kernelkit.nystroem.span import NOISE, Span, find_span
 from kernelkit.nystroem.statistics import (
@@ -209,14 +209,7 @@ def pose(
     )
     check_consistent_length(X, y)
     weights = check.weights(sample_weight, X)
-    kernel = as_kernel(
-        estimator.kernel,
-        gamma=estimator.gamma,
-        degree=estimator.degree,
-        coef0=estimator.coef0,
-        kernel_params=estimator.kernel_params,
-        n_features=X.shape[1],
-    )
+    kernel = kernel_of(estimator, X.shape[1])
     n = X.shape[0]
     refuse_too_many(estimator.n_components, n)
     with _parallel.one_blas_thread:
@@ -259,6 +252,18 @@ def pose(
         y=y_2d,
         weights=weights,
         basis_rows=basis_rows,
+    )
+
+
+def kernel_of(estimator: Any, n_features: int) -> PairKernel:
+    """Make the kernel that an estimator has parameters of."""
+    return as_kernel(
+        estimator.kernel,
+        gamma=estimator.gamma,
+        degree=estimator.degree,
+        coef0=estimator.coef0,
+        kernel_params=estimator.kernel_params,
+        n_features=n_features,
     )
 
 
@@ -326,13 +331,7 @@ def _find_centers(
         ids = chosen.indices
         return kernel.centers(X[ids], ids), chosen.inclusion_proba
     if np.ndim(rule) == 1:
-        ids = np.asarray(rule)
-        is_whole = ids.size > 0 and ids.dtype.kind in "iu"
-        if not (is_whole and np.isin(ids, np.arange(X.shape[0])).all()):
-            raise ValueError(
-                "centers of one dimension are row numbers: whole numbers from 0 to "
-                f"{X.shape[0] - 1}. Got {rule!r} instead."
-            )
+        ids = given_numbers(rule, X.shape[0])
         return kernel.centers(X[ids], ids), None
     if kernel.is_precomputed:
         raise ValueError(
