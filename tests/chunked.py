@@ -1,5 +1,6 @@
 """Arrays as Dask collections, cut in all the ways that must not matter."""
 
+import cloudpickle
 import dask.array
 import dask.dataframe
 import numpy as np
@@ -28,3 +29,12 @@ def chunked(array, cut="three"):
         rows = rows[dask.array.ones(len(array), chunks=rows.chunks[:1], dtype=bool)]
         assert np.isnan(rows.chunks[0]).all()
     return rows
+
+
+def graph_size(*plans):
+    """Count the bytes of tasks, each of which is sent alone."""
+    return sum(
+        len(cloudpickle.dumps(each))
+        for plan in plans
+        for each in dict(plan.__dask_graph__()).values()
+    )

@@ -5,7 +5,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from chunked import chunked, each_cut
+from chunked import chunked, each_cut, graph_size
 from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import RandomForestClassifier
@@ -150,10 +150,10 @@ class TestPredict:
         model = LinearRegression().fit(X, Y)
         X_many = chunked(X, "seven")
 
-        size = len(pickled(predict(model, X_many)))
+        size = graph_size(predict(model, X_many))
 
         model.ballast_ = np.zeros(100_000)
-        grown = len(pickled(predict(model, X_many)))
+        grown = graph_size(predict(model, X_many))
         assert 800_000 < grown - size < 1_000_000
 
     def test_tasks_start_no_threads(self):
@@ -362,10 +362,3 @@ class TestScores:
         with dask.config.set(scheduler="synchronous"):
             expected = scores()
         assert scores() == expected
-
-
-def pickled(results):
-    """Return the graph as it goes to a cluster."""
-    import cloudpickle
-
-    return cloudpickle.dumps(dict(results.__dask_graph__()))
