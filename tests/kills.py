@@ -19,12 +19,12 @@ from dask.distributed import LocalCluster
 HANG = 60.0  # seconds after which a call counts as one
 
 
-class Hang(AssertionError):
+class HangError(AssertionError):
     """A call did not come back in time."""
 
 
 def within(seconds, function, *arguments):
-    """Call a function in a thread; what does not return in time is a `Hang`."""
+    """Call a function in a thread; what does not return in time is a `HangError`."""
     ended = []
 
     def call():
@@ -37,7 +37,7 @@ def within(seconds, function, *arguments):
     thread.start()
     thread.join(seconds)
     if not ended:
-        raise Hang(f"no answer after {seconds:g} s")
+        raise HangError(f"no answer after {seconds:g} s")
     value, error = ended[0]
     if error is not None:
         raise error
@@ -50,7 +50,7 @@ def fragile_cluster(allowed_failures, **options):
     Dask blames a task for each death of a worker that it waits at or runs on, and gives
     it up after more than `allowed_failures`. A `LocalCluster` closes a worker for good
     that is away 15 s after an earlier death, also while it restarts: here it waits. A
-    cluster without workers gives its tasks up before that counts as a `Hang`.
+    cluster without workers gives its tasks up before that counts as a `HangError`.
     """
     settings = {
         "distributed.scheduler.allowed-failures": allowed_failures,
@@ -67,17 +67,32 @@ def fragile_cluster(allowed_failures, **options):
         )
 
 
-def pids(cluster):
-    """Ask the nannies of a `LocalCluster` for the workers that take tasks."""
-    return [
-        nanny.pid
-        for nanny in list(cluster.workers.values())
-        if nanny.is_alive() and nanny.worker_address in cluster.scheduler.workers
-    ]
+def pids(cluster, step=""):
+    """Ask the nannies of a `LocalCluster` for the workers that wait at or run a step.
+
+    Without a step, for all that take tasks.
+    """
+
+    async def look():  # where nothing changes meanwhile
+        states = cluster.scheduler.workers
+        return [
+            nanny.pid
+            for nanny in cluster.workers.values()
+            if nanny.is_alive()
+            and nanny.worker_address in states
+            and (
+                not step
+                or any(
+                    step in str(t.key) for t in states[nanny.worker_address].processing
+                )
+            )
+        ]
+
+    return cluster.sync(look)
 
 
 @contextmanager
-def killing(cluster, pauses, rng):
+def killing(cluster, pauses, rng, step=""):
     """Kill random workers while something runs.
 
     Parameters
@@ -86,6 +101,8 @@ def killing(cluster, pauses, rng):
     pauses : iterable of float
         Seconds between the start, or a kill, and the next kill.
     rng : Generator
+    step : str, default=""
+        A kill waits until a worker is at this.
 
     Yields
     ------
@@ -99,7 +116,7 @@ def killing(cluster, pauses, rng):
         for seconds in pauses:
             if is_over.wait(seconds):
                 return
-            while not (alive := pids(cluster)):
+            while not (alive := pids(cluster, step)):
                 if is_over.wait(0.02):
                     return
             pid = int(rng.choice(alive))
@@ -143,7 +160,7 @@ class Tally:
         self.runs += 1
         try:
             result = within(seconds, function, *arguments)
-        except Hang:
+        except HangError:
             self.hangs += 1
         except RuntimeError as error:
             if "were lost, doubled or changed" not in str(error):

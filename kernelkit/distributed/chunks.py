@@ -6,6 +6,7 @@ number of the chunk and of its rows, so that a lost or doubled one would be noti
 
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -170,8 +171,20 @@ def flat(tasks: Sequence[Delayed]) -> list[Delayed]:
 
 
 def compute(*tasks: Delayed) -> tuple[Any, ...]:
-    """Run tasks where Dask is set to: on a client's cluster, or in this process."""
-    return run_tasks(*tasks, traverse=False)
+    """Run tasks where Dask is set to: on a client's cluster, or in this process.
+
+    Raises
+    ------
+    RuntimeError
+        If the cluster's scheduler is lost, or the work is cancelled otherwise.
+    """
+    try:
+        return run_tasks(*tasks, traverse=False)
+    except CancelledError as error:
+        raise RuntimeError(
+            f"The cluster gave no result ({error}). If its scheduler or the connection "
+            "to it is lost, start another Client and repeat the call."
+        ) from error
 
 
 def tree(
