@@ -378,14 +378,14 @@ class GaussianRBFClassifier(
         run: _parallel.Run,
     ) -> list[tuple[float, Learned, Trained]]:
         """Fit the structures that `precision` allows; return some with their shares."""
-        d, codes, numbers = rows.X.shape[1], data.Y[:, 0], self._numbers(rows)
+        d, numbers = rows.X.shape[1], self._numbers(rows)
         is_auto = self.precision == "auto"
         shapes = _structures(d, rows.total) if is_auto else [self._structure(d)]
         candidates = [self._candidate(data, shape, before, rng) for shape in shapes]
-        chosen = self._hold_out(codes, rng)
+        chosen = self._hold_out(data, rng)
         if is_auto and self.selection in ("holdout", "cv"):
             is_cv = self.selection == "cv"
-            folds = self._folds(codes, rng) if is_cv else [chosen]
+            folds = self._folds(data, rng) if is_cv else [chosen]
             scores = np.zeros(len(candidates))
             for fold in filter(len, folds):
                 kept, held = rows.split(fold)
@@ -423,7 +423,7 @@ class GaussianRBFClassifier(
             alpha=_FIRST_ALPHA,
             max_iter=min(_FIRST_ITERATIONS, plan.max_iter),
             learn_centers=False,
-            solver=self._solver(len(rows.X)),
+            solver=self._solver(rows),
         )
         first_rows = self._with_numbers(rows, numbers)
         if all(candidate.begin for candidate in candidates):
@@ -443,8 +443,8 @@ class GaussianRBFClassifier(
         tasks = [(logistic.train, (rows, first, plan, held)) for first in firsts]
         return list(zip(firsts, run(tasks), strict=True))
 
-    def _solver(self, n: int) -> str:
-        return "adam" if n > _ADAM_ROWS else "lbfgs"
+    def _solver(self, rows: Rows) -> str:
+        return "adam" if len(rows.X) > _ADAM_ROWS else "lbfgs"
 
     def _numbers(self, rows: Rows) -> Columns:
         """Return what makes the classes numbers of mean 0 and variance 1."""
@@ -459,17 +459,18 @@ class GaussianRBFClassifier(
             block_rows=self.batch_rows,
         )
 
-    def _hold_out(self, codes: Array, rng: np.random.Generator) -> Any:
+    def _hold_out(self, data: Prepared, rng: np.random.Generator) -> Any:
         """Draw rows of each class; of each, one row at least is kept."""
-        chosen = []
+        codes, chosen = data.Y[:, 0], []
         for k in range(len(self.classes_)):
             members = rng.permutation(np.flatnonzero(codes == k))
             size = max(round(self.validation_fraction * len(members)), 1)
             chosen.append(members[: min(size, len(members) - 1)])
         return np.sort(np.concatenate(chosen))
 
-    def _folds(self, codes: Array, rng: np.random.Generator) -> list[Any]:
+    def _folds(self, data: Prepared, rng: np.random.Generator) -> list[Any]:
         """Split rows so that each class is in all parts, and none in one part alone."""
+        codes = data.Y[:, 0]
         places = np.full(len(codes), -1)
         for k in np.unique(codes):
             members = rng.permutation(np.flatnonzero(codes == k))

@@ -245,20 +245,20 @@ class Rows:
             gram=sums[:m, :m],
             moments=sums[:m, m:],
             squares=np.maximum(sums.diagonal()[m:], 0.0),
-            means=self._shift + drift[:m],
+            means=self.shift + drift[:m],
             target_means=drift[m:],
-            shift=self._shift,
+            shift=self.shift,
             total=total,
         )
 
     def pull(
-        self, U: Array, C: Array, normal: Normal, left: Array, right: Array | None
+        self, U: Array, C: Array, left: Array, right: Array | None
     ) -> tuple[Array, Array]:
         """Turn a gradient in basis functions to gradients in the factor and centres.
 
         The gradient is ``S (Phi - mean) top - S (Y - mean) low``, with `left` of
-        `stack(normal, top, low)`, times `right` if given. Right after `normal`, whose
-        matrices it uses.
+        `stack(normal, top, low)`, times `right` if given. Right after `normal`, at the
+        same point.
         """
         back = _Backward(self, U, C)
         m = len(C)
@@ -350,7 +350,7 @@ class Rows:
         self._centers_side = _centers_side(latent(C, U))
         some = self._rows_side[:: max(len(self.X) // _SHIFT_ROWS, 1)]
         phi = PROFILES[self.profile](some @ self._centers_side.T)[0]
-        self._shift = phi.mean(axis=0)
+        self.shift = phi.mean(axis=0)
 
     def _basis(self, rows: slice) -> tuple[Array, Array]:
         """Evaluate the basis functions and their slopes at a block of rows."""
@@ -369,7 +369,7 @@ class Rows:
         psi = self._buffer("psi", n, m + q + 1)
         if self._is_centred:
             return psi
-        np.subtract(phi, self._shift, out=psi[:, :m])
+        np.subtract(phi, self.shift, out=psi[:, :m])
         psi[:, m:-1] = self.Y[rows]
         psi[:, -1] = 1.0
         if self.roots is not None:
@@ -507,7 +507,7 @@ def evidence(rows: Rows, U: Array, C: Array, log_alpha: float) -> Value | None:
     if solution is None:
         return None
     n, (m, q), alpha = normal.total, solution.coef.shape, solution.alpha
-    dU, dC = rows.pull(U, C, normal, *regression_pull(normal, solution, "evidence"))
+    dU, dC = rows.pull(U, C, *regression_pull(normal, solution, "evidence"))
     squares = (solution.coef**2).sum(axis=0) / (solution.misfit + n * NOISE_FLOOR)
     free = alpha * float(solution.inverse.trace()) - m
     return Value(
@@ -525,7 +525,7 @@ def ridge(rows: Rows, U: Array, C: Array, alpha: float) -> Value | None:
     solution = solve(normal, alpha)
     if solution is None:
         return None
-    dU, dC = rows.pull(U, C, normal, *regression_pull(normal, solution, "ridge"))
+    dU, dC = rows.pull(U, C, *regression_pull(normal, solution, "ridge"))
     value = regression_value(normal, solution, "ridge")
     return Value(value, dU, dC, solution=solution)
 

@@ -354,7 +354,7 @@ class GaussianRBFRegressor(
             watch.end()
             return
         rows = self._rows(data, outputs)
-        plan = self._plan(len(rows.X), watch)
+        plan = self._plan(rows, watch)
         with _parallel.threads(self.n_jobs) as run:
             fits = self._learn(data, rows, plan, before, rng, run)
         self._solve(data, rows, outputs, fits)
@@ -376,8 +376,9 @@ class GaussianRBFRegressor(
             block_rows=self.batch_rows,
         )
 
-    def _folds(self, n: int, rng: np.random.Generator) -> tuple[Any, list[Any]]:
+    def _folds(self, rows: Rows, rng: np.random.Generator) -> tuple[Any, list[Any]]:
         """Draw rows to hold out, and parts to hold out in turn."""
+        n = len(rows.X)
         order = rng.permutation(n)
         size = min(max(round(self.validation_fraction * n), 1), n - 1)
         return np.sort(order[:size]), np.array_split(order, min(_FOLDS, n))
@@ -392,8 +393,8 @@ class GaussianRBFRegressor(
         run: _parallel.Run,
     ) -> list[tuple[float, Learned]]:
         """Fit the structures that `precision` allows; return some with their shares."""
-        n, d = rows.X.shape
-        chosen, folds = self._folds(n, rng)
+        d = rows.X.shape[1]
+        chosen, folds = self._folds(rows, rng)
         is_auto = self.precision == "auto"
         shapes = fitting.structures(d, rows.total) if is_auto else [self._structure(d)]
         candidates = [self._candidate(data, shape, before, rng) for shape in shapes]
@@ -413,7 +414,7 @@ class GaussianRBFRegressor(
         shares = fitting.shares(np.array(costs), rows.total)
         return [(shares[k], fits[k]) for k in np.argsort(-shares) if shares[k] > 0.0]
 
-    def _plan(self, n: int, watch: Watch) -> Plan:
+    def _plan(self, rows: Rows, watch: Watch) -> Plan:
         return Plan(
             objective=self.objective,
             alpha=float(self.alpha),
@@ -421,7 +422,7 @@ class GaussianRBFRegressor(
             init=self.init,
             n_restarts=self.n_restarts,
             learn_centers=self.learn_centers,
-            solver=self._solver(n),
+            solver=self._solver(rows),
             max_iter=self.max_iter,
             tol=self.tol,
             patience=self.n_iter_no_change,
@@ -430,9 +431,9 @@ class GaussianRBFRegressor(
             is_stopped=watch.is_stopped,
         )
 
-    def _solver(self, n: int) -> str:
+    def _solver(self, rows: Rows) -> str:
         if self.solver == "auto":
-            return "adam" if n > _ADAM_ROWS else "lbfgs"
+            return "adam" if len(rows.X) > _ADAM_ROWS else "lbfgs"
         return self.solver
 
     def _solve(
