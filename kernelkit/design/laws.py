@@ -8,7 +8,7 @@ import numpy as np
 from kernelkit import _parallel
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
-from kernelkit.design.sources import PoolSource, Source
+from kernelkit.design.sources import RowSource, Source
 
 METHODS = ("dpp_repeat", "dpp", "gvs", "volume", "iid", "mixture", "uniform", "qr")
 UNBIASED = ("dpp", "gvs", "volume")
@@ -98,7 +98,7 @@ class Law:
                 "'mixture' or 'gvs', or zeta=0."
             )
         self.source = source
-        self.pool = source if isinstance(source, PoolSource) else None
+        self.pool = source if isinstance(source, RowSource) else None
         if self.pool is None and method == "qr":
             raise ValueError(
                 "method='qr' factors the rows of a pool, and a basis has none: use "
@@ -252,7 +252,7 @@ class Law:
 
 
 def _wait(
-    pool: PoolSource, zeta: float, points: Array, n: int, rng: np.random.Generator
+    pool: RowSource, zeta: float, points: Array, n: int, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Draw further independent rows until n are different, all at once.
 
