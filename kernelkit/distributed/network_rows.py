@@ -180,7 +180,7 @@ def checked(
     X: Any,
     y: Any,
     sample_weight: Any,
-    function: Callable[[Rows, Any], Checked],
+    function: Callable[..., Any],
 ) -> tuple[Facts, Chunks]:
     """Check rows by a function of a chunk and the estimator; set its attributes."""
     rows = rows_of(X, y, sample_weight)
@@ -188,7 +188,7 @@ def checked(
     found = persisted(rows.apply(step, function, clone(model)), rows.lengths)
     facts = found.reduce(step, _facts, add=Facts.add)
     check.total_weight(facts.totals)
-    check.several_rows(model, range(facts.n_rows))
+    check.several_rows(model, np.broadcast_to(0.0, facts.n_rows))
     model.n_features_in_ = facts.n_features
     vars(model).pop("feature_names_in_", None)  # of an earlier fit
     if facts.names is not None:
@@ -250,7 +250,9 @@ def merged_labels(
     factors : ndarray or None
         Of the weights of the rows of each class.
     """
-    codes = np.searchsorted(classes, rows.facts.classes)[rows.y]
+    own = rows.facts.classes
+    assert own is not None
+    codes = np.searchsorted(classes, own)[rows.y]
     weights = rows.weights
     if factors is not None:
         weights = factors[codes] if weights is None else weights * factors[codes]

@@ -57,7 +57,7 @@ class _NetworkOnChunks(LearnedPrecision):
     def _solver(self, rows: Rows) -> str:
         if isinstance(rows, RowsOnChunks):
             return "lbfgs"
-        solver: str = super()._solver(rows)  # type: ignore[misc]
+        solver: str = super()._solver(rows)
         return solver
 
     def _draw_fold(self, rng: np.random.Generator, by_class: bool) -> Fold:

@@ -301,8 +301,8 @@ def _add_roots(a: Array, b: Array) -> Array:
     both = np.vstack([a, b])
     if len(both) <= both.shape[1]:
         return both
-    root: Array = np.linalg.qr(both, mode="r")
-    return root
+    root = np.linalg.qr(both, mode="r")
+    return np.asarray(root)
 
 
 def _add_arrays(a: list[Array], b: list[Array]) -> list[Array]:

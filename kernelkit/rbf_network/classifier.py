@@ -392,11 +392,11 @@ class GaussianRBFClassifier(
                 fits = self._fit(kept, None, numbers, candidates, plan, rng, run)
                 scores -= [logistic.loss_on(held, trained) for _, trained in fits]
             candidates = [candidates[int(scores.argmax())]]
-        n, held = rows.total, None
+        n, watched = rows.total, None
         if self.early_stopping and len(chosen):
-            rows, held = rows.split(chosen)
-            n -= held.total
-        fits = self._fit(rows, held, numbers, candidates, plan, rng, run)
+            rows, watched = rows.split(chosen)
+            n -= watched.total
+        fits = self._fit(rows, watched, numbers, candidates, plan, rng, run)
         costs = [fitting.bic(f.loss, f.structure, n) for f, _ in fits]
         self.bic_ = min(costs)
         if not is_auto or self.selection != "average":
