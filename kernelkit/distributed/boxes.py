@@ -146,7 +146,7 @@ def survey(
     )
     if reset:
         _name_columns(model, *_same_columns(looks))
-    blocks = rows.apply(f"{step}-check", _check, checked, own).blocks
+    blocks = chunks.flat(rows.apply(f"{step}-check", _check, checked, own).blocks)
     numbers = np.array([look.number for look in looks])
     n_rows = np.array([look.n_rows for look in looks])
     boxes = Boxes(

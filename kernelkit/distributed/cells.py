@@ -7,7 +7,7 @@ at quantiles of a sample of rows; what depends on the cuts is speed alone.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,23 +56,14 @@ class Cuts:
         return cells
 
 
-def cut(sample: Array, shares: Array, n_cells: int) -> Cuts:
-    """Cut space into cells of about as many rows.
+def cut(survey: Survey) -> Cuts:
+    """Cut space into about as many cells as there are chunks, of about as many rows.
 
     All cuts along a feature are at some of a few places, so that slabs on both sides of
     another cut often end at the same ones, and pairs of their cells are settled.
-
-    Parameters
-    ----------
-    sample : ndarray of shape (n_sampled, n_features)
-        In any dtype.
-    shares : ndarray of shape (n_sampled,)
-        How many rows each row of the sample stands for.
-    n_cells : int
-        How many cells to make, at most.
     """
-    n_features = sample.shape[1]
-    n_levels = _LEVELS * math.ceil(n_cells ** (1 / n_features))
+    sample, shares, n_cells = survey.sample, survey.shares, len(survey.numbers)
+    n_levels = _LEVELS * math.ceil(n_cells ** (1 / sample.shape[1]))
     inner = np.arange(1, n_levels) / n_levels
     levels = [_quantiles(column, shares, inner) for column in sample.T]
     return _cut(sample, shares, n_cells, levels, 0)
@@ -117,7 +108,8 @@ def _quantiles(column: Array, shares: Array, fractions: Array) -> Array:
 def sketch(survey: Survey, cuts: Cuts) -> Boxes:
     """Estimate the boxes of cells by the sample of a survey."""
     told = _tell(Rows(survey.sample, None, survey.shares), cuts)
-    return told.parts([]).boxes
+    boxes = told.parts([])
+    return replace(boxes.boxes, rows=boxes.totals)
 
 
 @dataclass(frozen=True)
@@ -160,7 +152,7 @@ def regroup(survey: Survey, cuts: Cuts) -> Cells:
     the cells.
     """
     rows = survey.parts.boxes.rows
-    blocks = chunks.flat(survey.parts.blocks)
+    blocks = list(survey.parts.blocks)
     whole = Chunks(blocks, tuple(rows.tolist()))
     told = whole.reduce("cells-survey", _tell, cuts, add=_Told.add)
     used = np.flatnonzero(told.counts.any(axis=0))

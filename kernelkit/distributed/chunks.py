@@ -164,6 +164,8 @@ def flat(tasks: Sequence[Delayed]) -> list[Delayed]:
 
     Planning takes time for each layer below a task, and delayed calls make one each.
     """
+    if not tasks:
+        return []
     name = f"tasks-{uuid.uuid4().hex}"
     below = HighLevelGraph.merge(*(each.__dask_graph__() for each in tasks))
     graph = HighLevelGraph({name: below.to_dict()}, {name: set()})

@@ -13,11 +13,20 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.density import ranks, sums
 from kernelkit.density.ecdf import grid_totals, shares
-from kernelkit.distributed import boxes, chunks, prediction
+from kernelkit.distributed import boxes, cells, chunks, prediction
 from kernelkit.distributed.boxes import Boxes, Parts, Survey
 from kernelkit.distributed.chunks import Chunks, Piece, Rows
 
 _GROUP = 2**20  # numbers of training rows that a task compares with queries
+_ROW = 3e-8  # seconds, as measured: to compare a row in one feature
+_LEVEL = 8e-8  # in each further one, times the levels of the tree
+_LEAF = 4096  # rows where these start
+_PAIR = 2e-4  # for a pair
+_TASK = 1e-3  # for a task that does nothing
+_ROW_MOVED = 1e-6  # to a cell, with one more look at it and the way of its result back
+
+
+_Open = tuple[int, tuple[int, ...]]  # a part, and the features that are not settled
 
 
 class MultivariateECDF(density.MultivariateECDF):
@@ -144,42 +153,69 @@ class _Count:
 
     def between(self, data: Survey, queries: Survey) -> list[Delayed]:
         """Plan the counts of rows for the queries of another survey, or the same."""
-        return self._between(data.parts, queries.parts)
+        if self._cells_pay(data, queries):
+            return self.through_cells(data, queries)
+        return self.as_they_are(data.parts, queries.parts)
 
-    def _between(self, data: Parts, queries: Parts) -> list[Delayed]:
+    def through_cells(self, data: Survey, queries: Survey) -> list[Delayed]:
+        """Regroup rows first."""
+        regrouped = cells.regroup(data, cells.cut(data))
+        asking = regrouped
+        if queries is not data:
+            asking = cells.regroup(queries, cells.cut(queries))
+        return asking.restore(self.as_they_are(regrouped.parts, asking.parts))
+
+    def as_they_are(self, data: Parts, queries: Parts) -> list[Delayed]:
+        """Compare each part of the data with each part of the queries where need be."""
         pairs = Pairs.of(data.boxes, queries.boxes, self.upper)
         constants = self._constants(data, pairs)
-        data_columns = _Ranked(data)
-        query_columns = data_columns if data is queries else _Ranked(queries)
+        compared, asked = pairs.open.any(axis=0), pairs.open.any(axis=1)
+        if data is queries:
+            columns = query_columns = _ranked_columns(data, compared | asked)
+        else:
+            columns = _ranked_columns(data, compared)
+            query_columns = _ranked_columns(queries, asked)
+        weights = [None] * len(data.blocks)
+        if self.weighted:
+            weights = chunks.flat(
+                [chunks.task("ecdf-weights", _weights, block) for block in data.blocks]
+            )
+        shared = chunks.argument_once(self, "ecdf-count")
         totals = []
         for j, n_queries in enumerate(queries.boxes.rows):
-            terms = pairs.terms(j)
-            rows = data.boxes.rows[[i for i, _ in terms]]
+            terms = [
+                _Term(features, [columns[i, k] for k in features], weights[i])
+                for i, features in pairs.terms(j)
+            ]
+            rows = data.boxes.rows[pairs.open[j].any(axis=1)]
             pieces = []
             for group in _groups(terms, rows):
-                needed = sorted({k for t in group for k in terms[t][1]})
-                pieces.append(
-                    chunks.task(
-                        "ecdf-count",
-                        _count_group,
-                        tuple(group),
-                        [data_columns.term(*terms[t], self.weighted) for t in group],
-                        {k: query_columns.column(j, k) for k in needed},
-                        self,
-                    )
-                )
+                several = [terms[t] for t in group]
+                needed = {k: query_columns[j, k] for t in several for k in t.features}
+                task = _count_group, group, several, needed, shared
+                pieces.append(chunks.task("ecdf-count", *task))
             piece = chunks.tree(pieces, _add, "ecdf-count") if pieces else None
-            totals.append(
-                chunks.task(
-                    "ecdf-total",
-                    _total,
-                    piece,
-                    tuple(rows.tolist()),
-                    float(constants[j]),
-                    int(n_queries),
-                )
-            )
+            total = float(constants[j]), int(n_queries), tuple(rows.tolist())
+            totals.append(chunks.task("ecdf-total", _total, piece, *total))
         return chunks.flat(totals)
+
+    def _cells_pay(self, data: Survey, queries: Survey) -> bool:
+        """Compare estimates of the work; cells of tied rows could also be too large."""
+        surveys = [data] if data is queries else [data, queries]
+        if min(len(data.parts.blocks), len(queries.parts.blocks)) < 2 or any(
+            survey.sample.dtype == object for survey in surveys
+        ):
+            return False
+        sketches = [cells.sketch(survey, cells.cut(survey)) for survey in surveys]
+        moves = 0.0
+        for survey, sketch in zip(surveys, sketches, strict=True):
+            rows = survey.parts.boxes.rows
+            if sketch.rows.max() > 2 * rows.max():
+                return False
+            moves += _ROW_MOVED * rows.sum() + _TASK * 4 * len(rows) ** 1.5
+        now = Pairs.of(data.parts.boxes, queries.parts.boxes, self.upper)
+        then = Pairs.of(sketches[0], sketches[-1], self.upper)
+        return then.seconds + moves < now.seconds
 
     def _constants(self, data: Parts, pairs: "Pairs") -> Array:
         """Sum the parts that lie wholly in the orthant of each part of the queries."""
@@ -193,7 +229,7 @@ class _Count:
         features: Sequence[int],
         weights: Array | None,
     ) -> Array:
-        """Count ranked rows for ranked queries, in the features that are not settled."""
+        """Count ranked rows for ranked queries in features that are not settled."""
         places = np.stack([column.places for column in columns])
         thresholds = np.stack(
             [
@@ -229,10 +265,13 @@ class Pairs:
     open : ndarray of shape (n_query_parts, n_parts, n_features), bool
         Features in which some rows may be on one side and others on the other; none
         where a settled feature excludes all rows.
+    rows : ndarray of shape (n_query_parts, n_parts)
+        Geometric mean of the numbers of rows.
     """
 
     inside: Array
     open: Array
+    rows: Array
 
     @classmethod
     def of(cls, data: Boxes, queries: Boxes, upper: Array) -> "Pairs":
@@ -240,55 +279,57 @@ class Pairs:
         sides = data.sides(queries)
         outside = (sides == np.where(upper, -1, 1)).any(axis=2)
         is_open = (sides == 0) & ~outside[:, :, None]
-        return cls(~outside & ~is_open.any(axis=2), is_open)
+        rows = np.sqrt(np.outer(queries.rows, data.rows))
+        return cls(~outside & ~is_open.any(axis=2), is_open, rows)
 
-    def terms(self, j: int) -> list[tuple[int, tuple[int, ...]]]:
+    def terms(self, j: int) -> list[_Open]:
         """Return the data parts to be compared with a query part, in which features."""
         return [
             (int(i), tuple(np.flatnonzero(self.open[j, i]).tolist()))
             for i in np.flatnonzero(self.open[j].any(axis=1))
         ]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many pairs are empty, settled by totals, or open in some features."""
+        n_open = np.bincount(
+            self.open.sum(axis=2).ravel(), minlength=self.open.shape[2] + 1
+        )
+        inside = int(self.inside.sum())
+        named = {f"{r} open": int(n) for r, n in enumerate(n_open[1:], start=1)}
+        return {"empty": int(n_open[0]) - inside, "inside": inside, **named}
 
-class _Ranked:
-    """Columns of parts, ranked once each by tasks that are planned when asked for."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._columns: dict[tuple[int, int], Delayed] = {}
-        self._weights: dict[int, Delayed] = {}
-
-    def column(self, i: int, feature: int) -> Delayed:
-        """Plan a column of a part."""
-        if (i, feature) not in self._columns:
-            around = self._parts.boxes
-            ends = around.low[i, feature], around.high[i, feature]
-            self._columns[i, feature] = chunks.task(
-                "ecdf-rank", _rank, self._parts.blocks[i], feature, *ends
-            )
-        return self._columns[i, feature]
-
-    def term(self, i: int, features: tuple[int, ...], weighted: bool) -> _Term:
-        """Plan the columns of a part that are not settled."""
-        if weighted and i not in self._weights:
-            block = self._parts.blocks[i]
-            self._weights[i] = chunks.task("ecdf-weights", _weights, block)
-        columns = [self.column(i, feature) for feature in features]
-        return _Term(features, columns, self._weights.get(i))
+    @property
+    def seconds(self) -> float:
+        """Estimate the work, by a fit to measurements without weights."""
+        n_open = self.open.sum(axis=2)
+        depth = np.log2(np.maximum(self.rows / _LEAF, 2.0))
+        each = np.where(n_open > 1, _LEVEL * (n_open - 1) * depth, _ROW * n_open)
+        return float((each * self.rows + _PAIR * (n_open > 0)).sum())
 
 
-def _groups(
-    terms: Sequence[tuple[int, tuple[int, ...]]], rows: Array
-) -> list[list[int]]:
+def _ranked_columns(parts: Parts, needed: Array) -> dict[tuple[int, int], Delayed]:
+    """Plan the columns, (n_parts, n_features) bool, that are needed: ranked once."""
+    boxes, places = parts.boxes, [(int(i), int(k)) for i, k in np.argwhere(needed)]
+    tasks = [
+        chunks.task(
+            "ecdf-rank", _rank, parts.blocks[i], k, boxes.low[i, k], boxes.high[i, k]
+        )
+        for i, k in places
+    ]
+    return dict(zip(places, chunks.flat(tasks), strict=True))
+
+
+def _groups(terms: Sequence[_Term], rows: Array) -> list[tuple[int, ...]]:
     """Split terms into runs that together hold few enough numbers, or one each."""
-    sizes = rows * [len(features) for _, features in terms]
-    groups: list[list[int]] = []
+    groups: list[tuple[int, ...]] = []
     room = 0
-    for t, size in enumerate(sizes):
+    for t, term in enumerate(terms):
+        size = int(rows[t]) * len(term.features)
         if size > room:
-            groups.append([])
+            groups.append(())
             room = _GROUP
-        groups[-1].append(t)
+        groups[-1] += (t,)
         room -= size
     return groups
 
@@ -351,7 +392,7 @@ def _count_group(
 
 
 def _total(
-    piece: Piece | None, rows: tuple[int, ...], constant: float, n_queries: int
+    piece: Piece | None, constant: float, n_queries: int, rows: tuple[int, ...]
 ) -> Array:
     totals = np.full(n_queries, constant)
     if piece is not None:
