@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dask
-import dask.array
 import numpy as np
-from dask.delayed import delayed
 from dask.distributed import LocalCluster
 
+IS_FULL = os.environ.get("KERNELKIT_CAMPAIGN") == "full"
 HANG = 60.0  # seconds after which a call counts as one
 
 
@@ -44,8 +43,19 @@ def within(seconds, function, *arguments):
     return value
 
 
+def local_cluster(n_workers, **options):
+    """Start workers with a thread each, beside whatever runs on this machine."""
+    return LocalCluster(
+        n_workers=n_workers,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",  # a taken port is a warning
+        **options,
+    )
+
+
 def fragile_cluster(allowed_failures, **options):
-    """Start two workers with a thread each, meant to be killed.
+    """Start two workers that are meant to be killed.
 
     Dask blames a task for each death of a worker that it waits at or runs on, and gives
     it up after more than `allowed_failures`. A `LocalCluster` closes a worker for good
@@ -58,13 +68,7 @@ def fragile_cluster(allowed_failures, **options):
         "distributed.deploy.lost-worker-timeout": "1 hour",
     }
     with dask.config.set(settings):
-        return LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address=None,
-            **options,
-        )
+        return local_cluster(2, **options)
 
 
 def pids(cluster, step=""):
@@ -156,10 +160,10 @@ class Tally:
     hangs: int = 0
 
     def run(self, expected, function, *arguments, seconds=HANG):
-        """Compare the result of a call with what is expected, bit by bit."""
+        """Compare the arrays that a call returns with those expected, bit by bit."""
         self.runs += 1
         try:
-            result = within(seconds, function, *arguments)
+            answer = within(seconds, function, *arguments)
         except HangError:
             self.hangs += 1
         except RuntimeError as error:
@@ -167,7 +171,7 @@ class Tally:
                 raise
             self.lost += 1
         else:
-            self.wrong += result.tobytes() != expected.tobytes()
+            self.wrong += bits(answer) != bits(expected)
 
     def __str__(self):
         return (
@@ -180,21 +184,15 @@ class Tally:
         return self.runs > 0 and self.lost == self.wrong == self.hangs == 0
 
 
+def bits(arrays):
+    """Join the bytes of arrays."""
+    return b"".join(part.tobytes() for part in arrays)
+
+
 def random_rows(seed, k, n, d, seconds):
     """Draw the rows of a chunk, as slowly as if they were read from far away."""
     time.sleep(seconds)
     return np.random.default_rng([seed, k]).standard_normal((n, d))
-
-
-def generated(n_chunks, n, d, *, seed=0, seconds=0.0):
-    """Plan chunks of `n` rows that exist only while they are needed."""
-    blocks = [
-        delayed(random_rows, pure=False)(seed, k, n, d, seconds)
-        for k in range(n_chunks)
-    ]
-    return dask.array.concatenate(
-        [dask.array.from_delayed(block, (n, d), dtype=float) for block in blocks]
-    )
 
 
 def gram(rows, seconds):

@@ -6,11 +6,9 @@ import pytest
 @pytest.fixture(scope="session")
 def cluster():
     """Two workers with a thread each; a client is the default while a test uses it."""
-    from dask.distributed import LocalCluster
+    from kills import local_cluster
 
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
-    ) as cluster:
+    with local_cluster(2) as cluster:
         yield cluster
 
 
@@ -21,6 +19,17 @@ def client(cluster):
 
     with Client(cluster) as client:
         yield client
+
+
+@pytest.fixture
+def report(record_property):
+    """Have a `Tally` printed at the end of the run, and see that it is clean."""
+
+    def report(tally):
+        record_property("campaign line", str(tally))
+        assert tally.is_clean, str(tally)
+
+    return report
 
 
 def pytest_terminal_summary(terminalreporter):
