@@ -3,8 +3,8 @@ A worker dies, and not a bit changes
 ====================================
 
 Four million rows are generated chunk by chunk on two workers and never gathered.
-:class:`kernelkit.distributed.MultivariateECDF` adds up integer counts of the chunks. Of a
-worker that is killed on the way, Dask computes the chunks again.
+:class:`kernelkit.distributed.MultivariateECDF` adds up integer counts of the chunks. Those
+of a worker that is killed on the way are computed again.
 """
 
 import os
@@ -58,7 +58,7 @@ for values, style, color in ((undisturbed, "-", "C0"), (disturbed, ":", "C1")):
 diagonal = np.interp(levels, undisturbed.diagonal(), axes[0])
 for level, x in zip(levels, diagonal, strict=True):
     axs[0].text(x, x, f"{level:g}", ha="center", va="center", backgroundcolor="white")
-axs[0].legend(axs[0].lines, ["two workers", "one of them killed"], loc="right")
+axs[0].legend(axs[0].lines, ["two workers", "one of them killed"], loc=(0.54, 0.62))
 axs[0].set(
     title=f"share of {len(delays):,} rows that are less in both",
     xlabel="delay at departure, minutes",
