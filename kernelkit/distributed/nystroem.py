@@ -18,6 +18,7 @@ from kernelkit.distributed.ridge_rows import (
     checked,
     kernel_for,
     reduce,
+    targets,
     weighted,
 )
 from kernelkit.linalg import Centers
@@ -380,7 +381,7 @@ class _Found:
 
 def _sum(rows: Rows, own: Own, model: nystroem.NystroemRidge, part: _Part) -> _Found:
     X, weights = checked(rows, model)
-    sums = part.sum(X, check.targets(model, rows.y), weights, model)
+    sums = part.sum(X, targets(rows, model), weights, model)
     ids = own.first + np.arange(X.shape[0])
     counts = np.ones(len(ids)) if weights is None else weights
     sizes = np.abs(kernel_for(model).diag(X, ids)) * counts
@@ -396,7 +397,7 @@ def _sum_some(
     draws = weighted(rows, own, model)
     if not len(draws):
         return None
-    y = check.targets(model, rows.y)[draws.ids - own.first]
+    y = targets(rows, model)[draws.ids - own.first]
     return part.sum(draws.rows, y, draws.weights, model)
 
 

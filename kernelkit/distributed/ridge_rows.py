@@ -64,7 +64,7 @@ class Facts:
         X = check.kernel_rows(
             model, rows.X, reset=True, kernel=model.kernel, dtype=model.dtype
         )
-        y = check.targets(model, rows.y)
+        y = targets(rows, model)
         weights = check.part_weights(rows.weights, X)
         shape, y = y.shape[1:], y.reshape(len(y), -1)
         size = sum_of_sizes(kernel_of(model, X.shape[1]), X, weights)
@@ -216,6 +216,11 @@ def checked(rows: Rows, model: nystroem.NystroemRidge) -> tuple[Any, Array | Non
         model, rows.X, reset=False, kernel=model.kernel, dtype=model.dtype
     )
     return X, check.part_weights(rows.weights, X)
+
+
+def targets(rows: Rows, model: nystroem.NystroemRidge) -> Array:
+    """Check targets of a chunk, an array of shape (n_rows,) or (n_rows, n_outputs)."""
+    return check.targets(clone(model), rows.y)  # which would forget the features
 
 
 def kernel_for(model: nystroem.NystroemRidge) -> PairKernel:
