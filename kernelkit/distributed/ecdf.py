@@ -26,9 +26,6 @@ _TASK = 1e-3  # for a task that does nothing
 _ROW_MOVED = 1e-6  # to a cell, with one more look at it and the way of its result back
 
 
-_Open = tuple[int, tuple[int, ...]]  # a part, and the features that are not settled
-
-
 class MultivariateECDF(density.MultivariateECDF):
     """TODO"""
 
@@ -93,7 +90,8 @@ class MultivariateECDF(density.MultivariateECDF):
         if self._survey is None:
             return super()._grid_totals(axes, upper)
         weighted = self.sample_weight_ is not None
-        rows = _as_chunks(self._survey.parts)
+        parts = self._survey.parts
+        rows = _as_chunks(parts, np.arange(len(parts.blocks)))
         totals: Array = rows.reduce("ecdf-grid", _grid, axes, upper, weighted, add=_add)
         return totals
 
@@ -119,14 +117,6 @@ class _Column(NamedTuple):
     places: Array
 
 
-class _Term(NamedTuple):
-    """Rows that lie below a query where they do so in some features."""
-
-    features: tuple[int, ...]
-    columns: Sequence[Any]  # _Column, or what makes it
-    weights: Any
-
-
 @dataclass(frozen=True)
 class _Count:
     """Rows in an orthant of queries: > where `upper`, <= elsewhere."""
@@ -141,10 +131,10 @@ class _Count:
         around = Boxes(np.array([len(X)]), X.min(axis=0)[None], X.max(axis=0)[None])
         pairs = Pairs.of(parts.boxes, around, self.upper)
         totals = np.full(len(X), self._constants(parts, pairs)[0])
-        terms = pairs.terms(0)
-        if terms:
-            rows = _as_chunks(parts, [part for part, _ in terms])
-            features = [features for _, features in terms]
+        compared = np.flatnonzero(pairs.open[0].any(axis=1))
+        if len(compared):
+            rows = _as_chunks(parts, compared)
+            features = [_any(pairs.open[0, [i]]) for i in compared]
             queries = [_ranked(column) for column in X.T]
             totals += rows.reduce(
                 "ecdf-count", _count_rows, queries, self, each=features, add=_add
@@ -175,7 +165,7 @@ class _Count:
         else:
             columns = _ranked_columns(data, compared)
             query_columns = _ranked_columns(queries, asked)
-        weights = [None] * len(data.blocks)
+        weights = []
         if self.weighted:
             weights = chunks.flat(
                 [chunks.task("ecdf-weights", _weights, block) for block in data.blocks]
@@ -183,19 +173,19 @@ class _Count:
         shared = chunks.argument_once(self, "ecdf-count")
         totals = []
         for j, n_queries in enumerate(queries.boxes.rows):
-            terms = [
-                _Term(features, [columns[i, k] for k in features], weights[i])
-                for i, features in pairs.terms(j)
-            ]
-            rows = data.boxes.rows[pairs.open[j].any(axis=1)]
+            compared = np.flatnonzero(pairs.open[j].any(axis=1))
+            rows, is_open = data.boxes.rows[compared], pairs.open[j, compared]
             pieces = []
-            for group in _groups(terms, rows):
-                several = [terms[t] for t in group]
-                needed = {k: query_columns[j, k] for t in several for k in t.features}
-                task = _count_group, group, several, needed, shared
+            for group in _groups(rows * is_open.sum(axis=1)):
+                # All in a row: Dask plans tasks with nested arguments slowly.
+                parts = compared[group]
+                needed = [columns[parts[t], k] for t, k in np.argwhere(is_open[group])]
+                needed += [query_columns[j, k] for k in _any(is_open[group])]
+                needed += [weights[i] for i in parts if self.weighted]
+                task = _count_group, group, is_open[group], shared, *needed
                 pieces.append(chunks.task("ecdf-count", *task))
             piece = chunks.tree(pieces, _add, "ecdf-count") if pieces else None
-            total = float(constants[j]), int(n_queries), tuple(rows.tolist())
+            total = float(constants[j]), int(n_queries), rows
             totals.append(chunks.task("ecdf-total", _total, piece, *total))
         return chunks.flat(totals)
 
@@ -282,13 +272,6 @@ class Pairs:
         rows = np.sqrt(np.outer(queries.rows, data.rows))
         return cls(~outside & ~is_open.any(axis=2), is_open, rows)
 
-    def terms(self, j: int) -> list[_Open]:
-        """Return the data parts to be compared with a query part, in which features."""
-        return [
-            (int(i), tuple(np.flatnonzero(self.open[j, i]).tolist()))
-            for i in np.flatnonzero(self.open[j].any(axis=1))
-        ]
-
     @property
     def counts(self) -> dict[str, int]:
         """How many pairs are empty, settled by totals, or open in some features."""
@@ -320,18 +303,23 @@ def _ranked_columns(parts: Parts, needed: Array) -> dict[tuple[int, int], Delaye
     return dict(zip(places, chunks.flat(tasks), strict=True))
 
 
-def _groups(terms: Sequence[_Term], rows: Array) -> list[tuple[int, ...]]:
-    """Split terms into runs that together hold few enough numbers, or one each."""
-    groups: list[tuple[int, ...]] = []
+def _groups(sizes: Array) -> list[Array]:
+    """Split numbers into runs of limited size, or one each."""
+    groups: list[list[int]] = []
     room = 0
-    for t, term in enumerate(terms):
-        size = int(rows[t]) * len(term.features)
+    for t, size in enumerate(sizes.tolist()):
         if size > room:
-            groups.append(())
+            groups.append([])
             room = _GROUP
-        groups[-1] += (t,)
+        groups[-1].append(t)
         room -= size
-    return groups
+    return [np.array(group) for group in groups]
+
+
+def _any(is_open: Array) -> list[int]:
+    """Features that are open for some part."""
+    features: list[int] = np.flatnonzero(is_open.any(axis=0)).tolist()
+    return features
 
 
 def _training_rows(rows: Rows, model: BaseEstimator) -> Rows:
@@ -343,10 +331,9 @@ def _query_rows(rows: Rows, model: BaseEstimator) -> Rows:
     return Rows(check.ordered_query_data(model, rows.X))
 
 
-def _as_chunks(parts: Parts, chosen: Sequence[int] | None = None) -> Chunks:
-    chosen = range(len(parts.blocks)) if chosen is None else chosen
-    lengths = tuple(parts.boxes.rows[list(chosen)].tolist())
-    return Chunks([parts.blocks[i] for i in chosen], lengths)
+def _as_chunks(parts: Parts, chosen: Array) -> Chunks:
+    blocks = [parts.blocks[i] for i in chosen]
+    return Chunks(blocks, tuple(parts.boxes.rows[chosen].tolist()))
 
 
 def _ranked(values: Array) -> _Column:
@@ -371,32 +358,32 @@ def _weights(rows: Rows) -> Array:
 
 
 def _count_rows(
-    rows: Rows, features: tuple[int, ...], queries: list[_Column], count: _Count
+    rows: Rows, features: list[int], queries: list[_Column], count: _Count
 ) -> Array:
     columns = [_ranked(rows.X[:, k]) for k in features]
     return count.of(columns, [queries[k] for k in features], features, rows.weights)
 
 
-def _count_group(
-    numbers: tuple[int, ...],
-    terms: Sequence[_Term],
-    queries: dict[int, _Column],
-    count: _Count,
-) -> Piece:
+def _count_group(group: Array, is_open: Array, count: _Count, *needed: Any) -> Piece:
+    """Count the rows of some parts, given in the order of `_Count.as_they_are`."""
+    given = iter(needed)
+    columns = [[next(given) for _ in _any(row[None])] for row in is_open]
+    queries = {k: next(given) for k in _any(is_open)}
     totals, n_rows = 0.0, 0
-    for features, columns, weights in terms:
-        sorted_queries = [queries[k] for k in features]
-        totals = totals + count.of(columns, sorted_queries, features, weights)
-        n_rows += len(columns[0].places)
-    return Piece(numbers, n_rows, totals)
+    for row, part in zip(is_open, columns, strict=True):
+        features = _any(row[None])
+        weights = next(given, None)
+        totals = totals + count.of(
+            part, [queries[k] for k in features], features, weights
+        )
+        n_rows += len(part[0].places)
+    return Piece(tuple(group.tolist()), n_rows, totals)
 
 
-def _total(
-    piece: Piece | None, constant: float, n_queries: int, rows: tuple[int, ...]
-) -> Array:
+def _total(piece: Piece | None, constant: float, n_queries: int, rows: Array) -> Array:
     totals = np.full(n_queries, constant)
     if piece is not None:
-        totals += chunks.whole(piece, len(rows), rows)
+        totals += chunks.whole(piece, len(rows), tuple(rows.tolist()))
     return totals
 
 
