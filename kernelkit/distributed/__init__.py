@@ -7,6 +7,7 @@ Dask arrays.
 """
 
 from kernelkit.distributed.ntk import NTKSVC
+from kernelkit.distributed.nystroem import NystroemRidge
 from kernelkit.distributed.prediction import predict
 
-__all__ = ["NTKSVC", "predict"]
+__all__ = ["NTKSVC", "NystroemRidge", "predict"]
