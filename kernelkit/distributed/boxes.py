@@ -90,6 +90,10 @@ class Survey:
         Some rows of all parts.
     shares : ndarray of shape (n_sampled,)
         How many rows each of these stands for.
+    heaviest : float
+        Largest weight of a row.
+    told : list
+        What else each part was asked for.
     """
 
     parts: Parts
@@ -99,16 +103,26 @@ class Survey:
     effective_samples: float
     sample: Array
     shares: Array
+    heaviest: float
+    told: list[Any]
 
-    def stack(self, results: Sequence[Delayed], dtype: Any = np.float64) -> Any:
-        """Make a Dask array of an array for each part, in the chunks of the rows."""
-        empty = np.empty(0, dtype=dtype)
+    def stack(
+        self,
+        results: Sequence[Delayed],
+        shape: tuple[int, ...] = (),
+        dtype: Any = np.float64,
+    ) -> Any:
+        """Make a Dask array of an array for each part, in the chunks of the rows.
+
+        `shape` is that of a result, without its rows.
+        """
+        empty = np.empty((0, *shape), dtype=dtype)
         blocks = [chunks.argument_once(empty, "no-rows")] * self.n_chunks
         lengths = np.zeros(self.n_chunks, dtype=np.int64)
         lengths[self.numbers] = self.parts.boxes.rows
         for number, result in zip(self.numbers, results, strict=True):
             blocks[number] = result
-        return chunks.stack(blocks, tuple(lengths.tolist()), dtype=dtype)
+        return chunks.stack(blocks, tuple(lengths.tolist()), shape, dtype)
 
 
 def survey(
@@ -118,6 +132,7 @@ def survey(
     model: BaseEstimator,
     *,
     reset: bool,
+    ask: Callable[[Rows], Any] | None = None,
 ) -> Survey:
     """Look at every chunk once; some numbers per chunk come to the client.
 
@@ -132,6 +147,8 @@ def survey(
     model : estimator
     reset : bool
         Set the number and the names of features on `model`; chunks must agree.
+    ask : callable or None, default=None
+        What else the checked rows of a chunk shall tell.
 
     Raises
     ------
@@ -142,7 +159,13 @@ def survey(
     if not reset:
         _name_columns(own, *_columns(model))
     looks = rows.reduce(
-        f"{step}-survey", _look, checked, own, each=range(len(rows)), add=operator.add
+        f"{step}-survey",
+        _look,
+        checked,
+        own,
+        ask,
+        each=range(len(rows)),
+        add=operator.add,
     )
     if reset:
         _name_columns(model, *_same_columns(looks))
@@ -170,6 +193,8 @@ def survey(
         float((totals / top).sum() ** 2 / ((heaviest / top) ** 2 * squares).sum()),
         stacked([look.sample for look in looks]),
         np.repeat(n_rows / sizes, sizes),
+        float(top),
+        [look.told for look in looks],
     )
 
 
@@ -195,6 +220,7 @@ class _Look(NamedTuple):
     high: Array
     weights: tuple[float, float, float, float]
     sample: Array
+    told: Any
 
 
 def _look(
@@ -202,9 +228,11 @@ def _look(
     number: int,
     checked: Callable[[Rows, BaseEstimator], Rows],
     model: BaseEstimator,
+    ask: Callable[[Rows], Any] | None,
 ) -> tuple[_Look, ...]:
     model = copy(model)  # threads of a worker share it
-    X, _, weights = checked(rows, model)
+    rows = checked(rows, model)
+    X, _, weights = rows
     chosen = np.linspace(0, len(X) - 1, min(len(X), _SAMPLE)).astype(np.int64)
     look = _Look(
         number,
@@ -214,6 +242,7 @@ def _look(
         X.max(axis=0),
         _weigh(len(X), weights),
         X[chosen],
+        None if ask is None else ask(rows),
     )
     return (look,)
 
