@@ -3,8 +3,8 @@ A worker dies, and not a bit changes
 ====================================
 
 Four million rows are generated chunk by chunk on two workers and never gathered.
-:class:`kernelkit.distributed.MultivariateECDF` adds up integer counts of the chunks. Those
-of a worker that is killed on the way are computed again.
+:class:`kernelkit.distributed.MultivariateECDF` adds up integer counts of the chunks.
+Those of a worker that is killed on the way are computed again.
 """
 
 import os
