@@ -7,7 +7,7 @@ import dask.array
 import numpy as np
 import pandas as pd
 import pytest
-from cuts import CUTS, chunked, each_cut, graph_size
+from chunked import CUTS, chunked, each_cut, graph_size
 from sklearn.exceptions import NotFittedError
 
 from kernelkit.distributed import chunks

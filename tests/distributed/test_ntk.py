@@ -7,7 +7,7 @@ import dask.array
 import numpy as np
 import pandas as pd
 import pytest
-from cuts import chunked, each_cut
+from chunked import chunked, each_cut
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
