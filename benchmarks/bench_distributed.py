@@ -1,0 +1,94 @@
+"""Rows per second on one and on two workers of this machine.
+
+``python -m pytest benchmarks/bench_distributed.py -c benchmarks/pytest.ini`` prints how
+many times faster two workers are, with the rates at each size.
+"""
+
+import time
+from contextlib import contextmanager
+
+import dask
+import dask.array
+import numpy as np
+from conftest import record
+from dask.distributed import Client, LocalCluster
+
+from kernelkit import NystroemRidge, distributed
+
+FEATURES = 10
+WORKERS = (1, 2)
+
+
+@contextmanager
+def workers(number):
+    """Start workers with a thread each, and let them load what they need."""
+    with (
+        LocalCluster(
+            n_workers=number,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        ) as cluster,
+        Client(cluster),
+    ):
+        yield
+
+
+def rows(n, chunk):
+    """Plan rows that workers draw."""
+    rng = dask.array.random.default_rng(0)
+    return rng.standard_normal((n, FEATURES), chunks=(chunk, -1))
+
+
+def record_rates(name, job, sizes, target):
+    """Time a job, which takes a number of rows, and compare one worker with two.
+
+    The jobs of the smallest size run once before: they load and compile.
+    """
+    rates = {}
+    for number in WORKERS:
+        with workers(number):
+            job(sizes[0])
+            for n in sizes:
+                start = time.perf_counter()
+                job(n)
+                rates[number, n] = n / (time.perf_counter() - start)
+    text = ", ".join(
+        f"{n}: {rates[1, n]:,.0f} and {rates[2, n]:,.0f} rows/s" for n in sizes
+    )
+    gain = rates[2, sizes[-1]] / rates[1, sizes[-1]]
+    record(f"{name}, 2 workers against 1", gain, target, at_most=False, detail=text)
+
+
+def bench_predict():
+    """Sum 500 kernels at each row."""
+    X = np.random.default_rng(1).standard_normal((2_000, FEATURES))
+    model = NystroemRidge(n_components=500, centers="uniform", random_state=0)
+    model.fit(X, X[:, 0])
+
+    def job(n):
+        distributed.predict(model, rows(n, 20_000)).sum().compute()
+
+    record_rates("predict", job, (100_000, 400_000, 1_600_000), 1.6)
+
+
+def bench_ntk():
+    """Fill the kernel matrix of a deep network on workers, and solve on the client."""
+
+    def job(n):
+        X = rows(n, 500)
+        y = (X[:, 0] * X[:, 1] > 0.0).astype(int)
+        distributed.NTKSVC(depth=5, C=0.01).fit(X, y)
+
+    record_rates("NTKSVC.fit", job, (1_000, 2_000, 4_000), 1.3)
+
+
+def bench_ntk_predict():
+    """Compare rows with the support vectors of a deep machine."""
+    X = np.random.default_rng(1).standard_normal((1_000, FEATURES))
+    model = distributed.NTKSVC(depth=5).fit(X, X[:, 0] * X[:, 1] > 0.0)
+
+    def job(n):
+        model.decision_function(rows(n, 2_000)).sum().compute()
+
+    record_rates("NTKSVC values", job, (10_000, 20_000, 40_000), 1.6)
