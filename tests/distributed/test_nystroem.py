@@ -18,8 +18,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import kernelkit
 from kernelkit import Matern, NeuralTangent
-from kernelkit.distributed import NystroemRidge
+from kernelkit.distributed import NystroemRidge, chunks
 from kernelkit.distributed.ridge_centers import choose
+from kernelkit.distributed.ridge_rows import Facts, Source
 from kernelkit.nystroem import problem as plain_problem
 
 RNG = np.random.default_rng(0)
@@ -28,6 +29,8 @@ Y = np.sin(X[:, 0]) + X[:, 1] + 3.0 + 0.1 * RNG.normal(size=300)
 TWO = np.column_stack([Y, -5e3 * Y + RNG.normal(size=300)])
 WEIGHTS = RNG.uniform(size=300) * (RNG.random(300) > 0.1)
 Q = RNG.normal(size=(40, 3))
+MANY = np.arange(1200.0)[:, None]
+HEAVY = np.array([1.0, 1.0, 3.0] * 400)  # weights
 
 each_rule = pytest.mark.parametrize("rule", ["rls", "uniform", "rpcholesky"])
 each_solver = pytest.mark.parametrize("solver", ["direct", "cg"])
@@ -66,7 +69,7 @@ class TestSameCentres:
     @pytest.mark.parametrize("y", [Y, TWO])
     @pytest.mark.parametrize("weights", [None, WEIGHTS])
     def test_equals_the_plain_class(self, cut, y, weights):
-        """Seen red with the weights of the first chunk for all."""
+        """Seen red with sums without weights."""
         parts = [None if v is None else chunked(v, cut) for v in (X, y, weights)]
 
         ridge = model(fit_intercept=True).fit(*parts)
@@ -84,7 +87,7 @@ class TestSameCentres:
     @each_rule
     @pytest.mark.parametrize("fit_intercept", [False, True])
     def test_solvers_and_rules(self, rule, solver, fit_intercept):
-        """Seen red with rows of no weight among those that stand for all."""
+        """Seen red with products of the gram matrix without weights."""
         params = {"solver": solver, "tol": 1e-12, "max_iter": 60}
         ridge = model(centers=rule, fit_intercept=fit_intercept, **params)
 
@@ -145,13 +148,18 @@ class TestSameCentres:
         bound = max(error(values, plain) for values in moved)
         assert error(ridge.predict(Q), plain) < 1e-9 + 5.0 * bound
 
-    def test_given_centres(self):
-        for centers in (X[5:25], X[5:25].tolist()):
-            ridge = model(centers=centers).fit(chunked(X), chunked(Y))
+    @each_solver
+    @pytest.mark.parametrize("centers", [X[5:25], X[5:25].tolist()])
+    def test_given_centres(self, centers, solver):
+        """Iterations are as many. Seen red with three rows that stand for all."""
+        params = {"centers": centers, "solver": solver, "tol": 1e-12}
 
-            assert (ridge.component_indices_ == -1).all()
-            plain = kernelkit.NystroemRidge(0.1, gamma=2.0, centers=X[5:25]).fit(X, Y)
-            assert error(ridge.predict(Q), plain.predict(Q)) < 1e-9
+        ridge = model(**params).fit(chunked(X), chunked(Y), WEIGHTS)
+
+        plain = plain_of(ridge).fit(X, Y, WEIGHTS)
+        assert (ridge.component_indices_ == -1).all()
+        assert error(ridge.predict(Q), plain.predict(Q)) < 1e-9
+        assert ridge.n_iter_ == plain.n_iter_
 
     @each_cut
     def test_given_row_numbers(self, cut):
@@ -186,6 +194,15 @@ class TestSameCentres:
 
             plain = plain_of(ridge).fit(X, y)
             assert error(ridge.predict(Q), plain.predict(Q)) < 1e-9
+
+    def test_mean_of_targets_of_any_size(self):
+        """Seen red with sums that keep the units of their chunks."""
+        y = Y * np.repeat([1e-300, 1e5, 1e3], 100)
+
+        _, facts, _ = _facts(X, y, WEIGHTS)
+
+        mean = facts.targets * facts.unit / facts.weight
+        assert mean == pytest.approx(np.average(y, weights=WEIGHTS), rel=1e-12)
 
     def test_alpha_per_output(self):
         ridge = model([1e-3, 10.0]).fit(chunked(X), chunked(TWO))
@@ -242,7 +259,10 @@ class TestCentres:
         assert not np.array_equal(other.component_indices_, fits[0].component_indices_)
 
     def test_rpcholesky_chooses_as_the_plain_class(self):
-        """It has the same rows before it, whatever the chunks."""
+        """It has the same rows before it, whatever the chunks.
+
+        Seen red with rows of no weight among them.
+        """
         params = {"centers": "rpcholesky", "selection_samples": 100}
 
         ridge = model(**params).fit(chunked(X, "uneven"), chunked(Y, "uneven"), WEIGHTS)
@@ -290,26 +310,34 @@ class TestCentres:
 
     @pytest.mark.statistical
     def test_uniform_law(self):
-        """Rows of weight 3 against rows of weight 1, and what the rule says of it.
+        """Rows of weight 3 against rows of weight 1.
 
         Within 5 standard errors, so that one run in a million fails. Seen red with
         clocks of weight 1.
         """
-        rows = np.arange(1200.0)[:, None]
-        weights = np.array([1.0, 1.0, 3.0] * 400)
-        heavy = weights == 3.0
-        got, expected, totals = [], [], []
         rng = np.random.default_rng(0)
+        got, expected = [], []
         for seed in range(6):
-            chosen = choose(*_asked(rows, weights, 400, seed))
-            got.append(heavy[chosen.centers.ids].sum())
-            totals.append(chosen.counts.sum())
-            drawn = rng.choice(1200, 400, replace=False, p=weights / weights.sum())
-            expected.append(heavy[drawn].sum())
+            params = {"centers": "uniform", "n_components": 400, "random_state": seed}
+            chosen = choose(model(**params), _source(MANY, HEAVY), 0.1)
+            got.append((HEAVY[chosen.centers.ids] == 3.0).sum())
+            drawn = rng.choice(len(HEAVY), 400, replace=False, p=HEAVY / HEAVY.sum())
+            expected.append((HEAVY[drawn] == 3.0).sum())
 
-        error = 5.0 * np.sqrt(2.0 * 400 * 0.25 / 6)
-        assert abs(np.mean(got) - np.mean(expected)) < error
-        assert abs(np.mean(totals) - weights.sum()) < 0.1 * weights.sum()
+        doubt = 5.0 * np.sqrt(2.0 * 400 * 0.25 / 6)
+        assert abs(np.mean(got) - np.mean(expected)) < doubt
+
+    @pytest.mark.statistical
+    @pytest.mark.parametrize("rule", ["uniform", "rls"])
+    def test_stand_for_all_rows(self, rule):
+        """Seen red with a sample that counts as all rows."""
+        params = {"centers": rule, "n_components": 200, "selection_samples": 600}
+        totals = []
+        for seed in range(4):
+            estimator = model(**params, random_state=seed)
+            totals.append(choose(estimator, _source(MANY, HEAVY), 0.1).counts.sum())
+
+        assert np.mean(totals) == pytest.approx(HEAVY.sum(), rel=0.1)
 
     def test_chunks_smaller_than_the_number_of_centres(self):
         rows = dask.array.from_array(X, (10, 3))
@@ -486,15 +514,14 @@ def _lazily(values, shape):
     return dask.array.from_delayed(block, shape, dtype=float)
 
 
-def _asked(rows, weights, n_components, seed):
-    """Ask for uniform centres, as `fit` does."""
-    from kernelkit.distributed import chunks
-    from kernelkit.distributed.ridge_rows import Facts, Source
-
-    params = {"n_components": n_components, "random_state": seed}
-    estimator = model(centers="uniform", **params)
-    light = kernelkit.NystroemRidge(n_components=2, dtype="float64")
-    light.fit(rows, rows[:, 0])
-    parts = chunks.rows_of(chunked(rows), chunked(weights), chunked(weights))
+def _facts(rows, y, weights):
+    light = kernelkit.NystroemRidge(dtype="float64", n_components=2)
+    light.fit(rows, y)
+    parts = chunks.rows_of(*map(chunked, (rows, y, weights)))
     facts = parts.reduce("facts", Facts.of, light, each=range(3), add=Facts.add)
-    return estimator, Source.of(parts, facts, light), 0.1
+    return parts, facts, light
+
+
+def _source(rows, weights):
+    """Make what centres are chosen from, as `fit` does."""
+    return Source.of(*_facts(rows, weights, weights))
