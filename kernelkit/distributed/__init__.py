@@ -6,8 +6,20 @@ gathered: a fit adds up what tasks say of their chunks, and results for Dask que
 Dask arrays.
 """
 
+from kernelkit.distributed.ecdf import MultivariateECDF
 from kernelkit.distributed.ntk import NTKSVC
 from kernelkit.distributed.nystroem import NystroemRidge
 from kernelkit.distributed.prediction import predict
+from kernelkit.distributed.rbf_network import (
+    GaussianRBFClassifier,
+    GaussianRBFRegressor,
+)
 
-__all__ = ["NTKSVC", "NystroemRidge", "predict"]
+__all__ = [
+    "NTKSVC",
+    "GaussianRBFClassifier",
+    "GaussianRBFRegressor",
+    "MultivariateECDF",
+    "NystroemRidge",
+    "predict",
+]

@@ -44,9 +44,7 @@ class Facts(NamedTuple):
                 raise ValueError(
                     f"Chunks have other {what}: {mine} and {its}. Give all the same."
                 )
-        classes, totals = self.classes, self.totals + other.totals
-        if classes is not None:
-            classes, totals = self._join(other)
+        classes, totals = self._join(other)
         return self._replace(
             n_rows=self.n_rows + other.n_rows,
             dtype=np.result_type(self.dtype, other.dtype),
@@ -54,9 +52,9 @@ class Facts(NamedTuple):
             totals=totals,
         )
 
-    def _join(self, other: Self) -> tuple[Array, Array]:
-        assert self.classes is not None
-        assert other.classes is not None
+    def _join(self, other: Self) -> tuple[Array | None, Array]:
+        if self.classes is None or other.classes is None:
+            return None, self.totals + other.totals
         parts = [self.classes, other.classes]
         kinds = {part.dtype.kind for part in parts}
         if len(kinds) > 1 and not kinds <= set("biuf"):

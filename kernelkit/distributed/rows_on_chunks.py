@@ -48,7 +48,7 @@ class Fold(NamedTuple):
         for group in np.unique(groups):
             members = order[groups == group]
             n = len(members)
-            start, stop = (int(np.ceil(share * n)) for share in self[:2])
+            start, stop = (int(np.ceil(share * n - 1e-9)) for share in self[:2])
             mask[members[start : min(stop, start + n - 1)]] = True
         return mask
 
