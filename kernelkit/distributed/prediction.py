@@ -46,10 +46,6 @@ def predict(estimator: Any, X: Any, method: str = "predict", meta: Any = None) -
         If the method fails for the made-up row, or does not return such an array; when
         the results are computed, also if a chunk does not fit what was fitted.
 
-    See Also
-    --------
-    sklearn.base.BaseEstimator : What estimators have in common.
-
     Notes
     -----
     Results are those of the method for all rows at once, up to rounding that depends
