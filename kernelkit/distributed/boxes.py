@@ -37,6 +37,14 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def look(self, part: int, feature: int) -> tuple[int, Any, Any]:
+        """Return the number of rows of a part, and the range of a feature."""
+        return (
+            int(self.rows[part]),
+            self.low[part, feature],
+            self.high[part, feature],
+        )
+
     def sides(self, queries: "Boxes") -> Array:
         """Tell on which side of the queries' parts these parts lie, in each feature.
 

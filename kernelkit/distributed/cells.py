@@ -170,7 +170,8 @@ def regroup(survey: Survey, cuts: Cuts) -> Cells:
         exchange = _Exchange.plan(part, shared, set_of, np.stack(sizes, axis=1))
         within.append(exchange)
         halves.append(exchange.forth(part))
-    for part, cells in zip(zip(*halves, strict=True), sets, strict=True):
+    for s, cells in enumerate(sets):
+        part = [half[s] for half in halves]
         sizes = [counts[np.ix_(group, cells)].sum(axis=0) for group in groups]
         exchange = _Exchange.plan(part, shared, place_in, np.stack(sizes))
         across.append(exchange)
@@ -234,8 +235,7 @@ def _regrouped(blocks: Sequence[Delayed], sizes: Array) -> list[Delayed]:
     ends = np.cumsum(sizes, axis=1)
     pieces = []
     for t in range(sizes.shape[1]):
-        sources = np.flatnonzero(sizes[:, t])
-        for k in sources if len(sources) else [0]:
+        for k in np.flatnonzero(sizes[:, t]).tolist() or [0]:
             run = slice(int(ends[k, t] - sizes[k, t]), int(ends[k, t]))
             pieces.append((t, chunks.task("cells-run", _take, blocks[k], run)))
     flat = chunks.flat([piece for _, piece in pieces])

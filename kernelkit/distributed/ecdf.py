@@ -27,7 +27,53 @@ _ROW_MOVED = 1e-6  # to a cell, with one more look at it and the way of its resu
 
 
 class MultivariateECDF(density.MultivariateECDF):
-    """TODO"""
+    """Exact empirical distribution function of rows in Dask chunks.
+
+    `fit` looks at each chunk once and keeps the collection as it is, not computed.
+    Methods count rows chunk by chunk. For queries in memory every chunk is read once
+    more and compared with all queries, and the sums come back as an array. For queries
+    in a Dask collection, or the training rows themselves, results are Dask arrays, not
+    computed yet: of the pairs of chunks those that lie apart in a feature need no task
+    or do not compare that feature, and where chunks in no order are all over space,
+    workers first regroup the rows into cells, if that is estimated to pay.
+
+    Parameters are those of `kernelkit.MultivariateECDF`, of which this is a subclass:
+    it is that class itself for training rows in memory. After a fit of a Dask
+    collection there are no `sorted_values_` and `ranks_`, `sample_weight_` is what was
+    passed (None if all rows weigh the same), and `algorithm_` is for two chunks of the
+    largest size; for each pair "auto" chooses anew.
+
+    See Also
+    --------
+    kernelkit.MultivariateECDF : Parameters, attributes and methods.
+    predict : For any fitted estimator.
+
+    Notes
+    -----
+    Without weights all values are those of the plain class, bit for bit, whatever the
+    chunks; with weights they differ by the rounding of sums, at most 1e-13 of the
+    value. They do not depend on workers. Chunks may have different dtypes, whose
+    numbers are compared exactly; then rows are not regrouped.
+
+    To the client come, for each chunk, the range of each feature and 128 rows; when
+    rows are regrouped also the number of rows of each chunk in each cell. `X` is read
+    at the fit, for each call of a method, and once more if rows are regrouped or
+    queries are a collection: these are looked at when the method is called. It must
+    give the same rows each time; other numbers of rows or other ranges are noticed.
+    While training rows are compared with each other or with Dask queries, workers hold
+    them ranked: 12 bytes per number of 8 bytes.
+
+    Examples
+    --------
+    >>> import dask.array
+    >>> from kernelkit.distributed import MultivariateECDF
+    >>> X = dask.array.from_array([[1, 1], [2, 3], [2, 3], [3, 2], [0, 4]], chunks=2)
+    >>> distribution = MultivariateECDF().fit(X)
+    >>> distribution.cdf([[2, 2], [3, 4]]).tolist()
+    [0.2, 1.0]
+    >>> distribution.cdf().compute().tolist()
+    [0.2, 0.6, 0.6, 0.4, 0.2]
+    """
 
     _survey: Survey | None = None
 
@@ -50,7 +96,7 @@ class MultivariateECDF(density.MultivariateECDF):
         self : MultivariateECDF
         """
         for name in ("sorted_values_", "ranks_", "_survey"):  # of an earlier fit
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         if not chunks.is_collection(X):
             return super().fit(X, y, sample_weight)
         rows = chunks.rows_of(X, None, sample_weight)
@@ -91,7 +137,7 @@ class MultivariateECDF(density.MultivariateECDF):
             return super()._grid_totals(axes, upper)
         weighted = self.sample_weight_ is not None
         parts = self._survey.parts
-        rows = _as_chunks(parts, np.arange(len(parts.blocks)))
+        rows = _as_chunks(parts, range(len(parts.blocks)))
         totals: Array = rows.reduce("ecdf-grid", _grid, axes, upper, weighted, add=_add)
         return totals
 
@@ -131,13 +177,19 @@ class _Count:
         around = Boxes(np.array([len(X)]), X.min(axis=0)[None], X.max(axis=0)[None])
         pairs = Pairs.of(parts.boxes, around, self.upper)
         totals = np.full(len(X), self._constants(parts, pairs)[0])
-        compared = np.flatnonzero(pairs.open[0].any(axis=1))
-        if len(compared):
-            rows = _as_chunks(parts, compared)
-            features = [_any(pairs.open[0, [i]]) for i in compared]
+        compared = pairs.compared(0)
+        if compared:
             queries = [_ranked(column) for column in X.T]
-            totals += rows.reduce(
-                "ecdf-count", _count_rows, queries, self, each=features, add=_add
+            totals += _as_chunks(parts, compared).reduce(
+                "ecdf-count",
+                _count_rows,
+                queries,
+                self,
+                each=[
+                    [(k, *parts.boxes.look(i, k)) for k in _any(pairs.open[0, [i]])]
+                    for i in compared
+                ],
+                add=_add,
             )
         return totals
 
@@ -159,11 +211,11 @@ class _Count:
         """Compare each part of the data with each part of the queries where need be."""
         pairs = Pairs.of(data.boxes, queries.boxes, self.upper)
         constants = self._constants(data, pairs)
-        compared, asked = pairs.open.any(axis=0), pairs.open.any(axis=1)
+        needed, asked = pairs.needed
         if data is queries:
-            columns = query_columns = _ranked_columns(data, compared | asked)
+            columns = query_columns = _ranked_columns(data, needed | asked)
         else:
-            columns = _ranked_columns(data, compared)
+            columns = _ranked_columns(data, needed)
             query_columns = _ranked_columns(queries, asked)
         weights = []
         if self.weighted:
@@ -173,16 +225,16 @@ class _Count:
         shared = chunks.argument_once(self, "ecdf-count")
         totals = []
         for j, n_queries in enumerate(queries.boxes.rows):
-            compared = np.flatnonzero(pairs.open[j].any(axis=1))
+            compared = pairs.compared(j)
             rows, is_open = data.boxes.rows[compared], pairs.open[j, compared]
             pieces = []
             for group in _groups(rows * is_open.sum(axis=1)):
                 # All in a row: Dask plans tasks with nested arguments slowly.
-                parts = compared[group]
-                needed = [columns[parts[t], k] for t, k in np.argwhere(is_open[group])]
-                needed += [query_columns[j, k] for k in _any(is_open[group])]
-                needed += [weights[i] for i in parts if self.weighted]
-                task = _count_group, group, is_open[group], shared, *needed
+                parts = [compared[t] for t in group]
+                given = [columns[i, k] for i in parts for k in _any(pairs.open[j, [i]])]
+                given += [query_columns[j, k] for k in _any(is_open[group])]
+                given += [weights[i] for i in parts if self.weighted]
+                task = _count_group, np.array(group), is_open[group], shared, *given
                 pieces.append(chunks.task("ecdf-count", *task))
             piece = chunks.tree(pieces, _add, "ecdf-count") if pieces else None
             total = float(constants[j]), int(n_queries), rows
@@ -273,6 +325,18 @@ class Pairs:
         return cls(~outside & ~is_open.any(axis=2), is_open, rows)
 
     @property
+    def needed(self) -> tuple[Array, Array]:
+        """Features of data parts and of query parts that are open in some pair."""
+        needed: Array = self.open.max(axis=0)
+        asked: Array = self.open.max(axis=1)
+        return needed, asked
+
+    def compared(self, j: int) -> list[int]:
+        """Return the data parts that must be compared with a query part."""
+        parts: list[int] = np.flatnonzero(self.open[j].any(axis=1)).tolist()
+        return parts
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many pairs are empty, settled by totals, or open in some features."""
         n_open = np.bincount(
@@ -295,15 +359,13 @@ def _ranked_columns(parts: Parts, needed: Array) -> dict[tuple[int, int], Delaye
     """Plan the columns, (n_parts, n_features) bool, that are needed: ranked once."""
     boxes, places = parts.boxes, [(int(i), int(k)) for i, k in np.argwhere(needed)]
     tasks = [
-        chunks.task(
-            "ecdf-rank", _rank, parts.blocks[i], k, boxes.low[i, k], boxes.high[i, k]
-        )
+        chunks.task("ecdf-rank", _rank, parts.blocks[i], k, *boxes.look(i, k))
         for i, k in places
     ]
     return dict(zip(places, chunks.flat(tasks), strict=True))
 
 
-def _groups(sizes: Array) -> list[Array]:
+def _groups(sizes: Array) -> list[list[int]]:
     """Split numbers into runs of limited size, or one each."""
     groups: list[list[int]] = []
     room = 0
@@ -313,7 +375,7 @@ def _groups(sizes: Array) -> list[Array]:
             room = _GROUP
         groups[-1].append(t)
         room -= size
-    return [np.array(group) for group in groups]
+    return groups
 
 
 def _any(is_open: Array) -> list[int]:
@@ -331,9 +393,9 @@ def _query_rows(rows: Rows, model: BaseEstimator) -> Rows:
     return Rows(check.ordered_query_data(model, rows.X))
 
 
-def _as_chunks(parts: Parts, chosen: Array) -> Chunks:
+def _as_chunks(parts: Parts, chosen: Sequence[int]) -> Chunks:
     blocks = [parts.blocks[i] for i in chosen]
-    return Chunks(blocks, tuple(parts.boxes.rows[chosen].tolist()))
+    return Chunks(blocks, tuple(parts.boxes.rows[list(chosen)].tolist()))
 
 
 def _ranked(values: Array) -> _Column:
@@ -341,13 +403,15 @@ def _ranked(values: Array) -> _Column:
     return _Column(columns[0], places[0])
 
 
-def _rank(rows: Rows, feature: int, low: Any, high: Any) -> _Column:
+def _rank(rows: Rows, feature: int, n_rows: int, low: Any, high: Any) -> _Column:
+    """Rank a feature, and notice rows that are not those that were looked at."""
     column = _ranked(rows.X[:, feature])
-    if column.values[0] != low or column.values[-1] != high:
+    now = len(rows.X), column.values[0], column.values[-1]
+    if now != (n_rows, low, high):
         raise RuntimeError(
-            f"Feature {feature} of a chunk goes from {column.values[0]} to "
-            f"{column.values[-1]}, and went from {low} to {high} when it was looked "
-            "at: make sure that computing X twice gives the same rows."
+            f"Some {n_rows} rows went from {low} to {high} in feature {feature}, and "
+            f"computed once more they are {now[0]} and go from {now[1]} to {now[2]}: "
+            "make sure that computing a collection twice gives the same rows."
         )
     return column
 
@@ -358,9 +422,10 @@ def _weights(rows: Rows) -> Array:
 
 
 def _count_rows(
-    rows: Rows, features: list[int], queries: list[_Column], count: _Count
+    rows: Rows, needed: list[tuple[Any, ...]], queries: list[_Column], count: _Count
 ) -> Array:
-    columns = [_ranked(rows.X[:, k]) for k in features]
+    features = [k for k, *_ in needed]
+    columns = [_rank(rows, *column) for column in needed]
     return count.of(columns, [queries[k] for k in features], features, rows.weights)
 
 
@@ -369,7 +434,7 @@ def _count_group(group: Array, is_open: Array, count: _Count, *needed: Any) -> P
     given = iter(needed)
     columns = [[next(given) for _ in _any(row[None])] for row in is_open]
     queries = {k: next(given) for k in _any(is_open)}
-    totals, n_rows = 0.0, 0
+    totals, n_rows = np.zeros(1), 0
     for row, part in zip(is_open, columns, strict=True):
         features = _any(row[None])
         weights = next(given, None)
