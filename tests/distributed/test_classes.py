@@ -15,6 +15,9 @@ CLASSES = [
     for name in distributed.__all__
     if isinstance(thing := getattr(distributed, name), type)
 ]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The objective still fell:sklearn.exceptions.ConvergenceWarning"
+)
 each_class = pytest.mark.parametrize("Estimator", CLASSES)
 
 
