@@ -173,8 +173,6 @@ class GaussianRBFRegressor(_NetworkOnChunks, regressor.GaussianRBFRegressor):
     @check.params
     @with_callbacks
     def _fit_chunks(self, X: Any, y: Any, sample_weight: Any) -> Self:
-        if y is None:
-            check.targets(self, y)  # which refuses it
         check.fraction("validation_fraction", self.validation_fraction)
         if self.solver == "adam":
             raise ValueError(
@@ -352,8 +350,6 @@ class GaussianRBFClassifier(_NetworkOnChunks, classifier.GaussianRBFClassifier):
     @check.params
     @with_callbacks
     def _fit_chunks(self, X: Any, y: Any, sample_weight: Any) -> Self:
-        if y is None:
-            check.labels(self, y)  # which refuses it
         check.fraction("validation_fraction", self.validation_fraction)
         before, watch = self._before(), Watch(self, X, y)
         rng = check.rng(self.random_state)
