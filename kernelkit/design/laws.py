@@ -151,7 +151,7 @@ class Law:
 
     def draw(self, n: int, rng: np.random.Generator) -> Draws:
         """Draw n points."""
-        return self._tally(self._extend(None, n, rng)[:n])
+        return self._tally(self.extend(None, n, rng)[:n])
 
     def draw_different(self, n: int, rng: np.random.Generator) -> Draws:
         """Draw until there are n different points."""
@@ -161,7 +161,7 @@ class Law:
         n_points, step = n, 0
         patience = n * self.source.rank  # one point of each block may be new
         while True:
-            points = self._extend(points, n_points, rng)
+            points = self.extend(points, n_points, rng)
             _, first = np.unique(points, return_index=True)
             if len(first) >= n:
                 return self._tally(points[: np.sort(first)[n - 1] + 1])
@@ -176,7 +176,7 @@ class Law:
         most = min(_MOST_BLOCKS * m, self._most(False))
         points = None
         while True:
-            points = self._extend(points, n, rng)
+            points = self.extend(points, n, rng)
             draws = self._tally(points[:n])
             if draws.lambda_min >= least or n >= most:
                 return draws
@@ -193,7 +193,7 @@ class Law:
             return self.pool.support
         return np.flatnonzero(self.pool.probabilities(self.zeta))
 
-    def _extend(self, points: Array | None, n: int, rng: np.random.Generator) -> Array:
+    def extend(self, points: Array | None, n: int, rng: np.random.Generator) -> Array:
         """Draw further points until there are n or more."""
         while points is None or len(points) < n:
             n_drawn = 0 if points is None else len(points)

@@ -238,7 +238,7 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
             features, pool, centers=self.fit_intercept, tol=self.rank_tol
         )
         source = PoolSource(orthonormal)
-        design = self._draw(source, self.n_samples, rng, self.n_jobs)
+        design = self._draw(source, self.n_samples, rng)
         if not isinstance(self.random_state, Integral):
             key = self._fingerprint(rows, weights)
             self._selected = _Selected(key, features, design)
@@ -275,7 +275,7 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         source = PoolSource(orthonormal)
         if selected is None:
-            design = self._draw(source, self.n_samples, rng, self.n_jobs)
+            design = self._draw(source, self.n_samples, rng)
         else:
             design = selected.design
         given = pool.as_given(design)
@@ -342,13 +342,13 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
             measure = basis.domain.draw
         if knows_law and density is None:
             source: Source = BasisSource(basis)
-            design = self._draw(source, n_samples, rng, self.n_jobs)
+            design = self._draw(source, n_samples, rng)
             points = _places(design)
             self._origin = _LAW
         else:
             basis, points, pool = self._sample_domain(basis, measure, density, rng)
             source = PoolSource(pool)
-            design = self._draw(source, n_samples, rng, self.n_jobs)
+            design = self._draw(source, n_samples, rng)
             points = points[_places(design)]
             self._origin = _SAMPLE
         check.fit_data(self, points)  # sets the number of features
@@ -433,7 +433,7 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         source: Source,
         n_samples: int | str | None,
         rng: np.random.Generator,
-        n_jobs: int | None,
+        run: _parallel.Run | None = None,
     ) -> Design:
         """Draw a design; where it is made of all rows, they count as they are."""
         n_all = 0
@@ -446,11 +446,11 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if not (n_all and takes_all):
             n_samples = "auto" if n_samples is None else n_samples
             design = self._draw_by(
-                self.sampling, source, n_samples, rng, n_jobs, zeta=self.zeta
+                self.sampling, source, n_samples, rng, run, zeta=self.zeta
             )
             if not (n_all and counts_rows and design.n_labels == n_all):
                 return design
-        return self._draw_by("volume", source, n_all, rng, n_jobs, zeta=0.0)
+        return self._draw_by("volume", source, n_all, rng, run, zeta=0.0)
 
     def _draw_by(
         self,
@@ -458,12 +458,12 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         source: Source,
         n_samples: int | str,
         rng: np.random.Generator,
-        n_jobs: int | None,
+        run: _parallel.Run | None,
         *,
         zeta: float,
     ) -> Design:
         delta = self.delta
-        with _parallel.threads(n_jobs) as run:
+        with _parallel.threads(self.n_jobs) as threads:
             return draw_design(
                 source,
                 n_samples,
@@ -476,7 +476,7 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 count=self.count,
                 max_tries=self.max_resample,
                 rng=rng,
-                run=run,
+                run=run or threads,
             )
 
     def _fingerprint(self, X: Array, weights: Array | None) -> str:

@@ -180,19 +180,19 @@ def orthonormalize(
 
 
 def change_by_factor(
-    R: Array, exponents: Array, n_rows: int, tol: float | None = None
+    factor: Array, exponents: Array, n_rows: int, tol: float | None = None
 ) -> ChangeOfBasis:
-    """Find what makes features orthonormal from their R factor alone.
+    """Find what makes features orthonormal, with no more than their inner products.
 
     Parameters
     ----------
-    R : ndarray of shape (n, n_features)
-        Upper triangular or trapezoidal factor of features times roots of masses, in
-        units of powers of 2.
+    factor : ndarray of shape (n, n_features)
+        A matrix whose columns have the inner products of the features, in units of
+        powers of 2: an R factor or part of one.
     exponents : ndarray of shape (n_features,)
         These powers.
     n_rows : int
-        Number of rows with mass.
+        Number of rows that the features are made orthonormal on.
     tol : float, optional
         As for `orthonormalize`.
 
@@ -200,12 +200,13 @@ def change_by_factor(
     -------
     change : ChangeOfBasis
     """
-    n_features = R.shape[1]
-    kept = np.arange(n_features)
-    pivots = np.abs(np.diag(R))
-    is_clear = (pivots >= _LEAST_PIVOT * np.linalg.norm(R, axis=0)[: len(pivots)]).all()
-    if tol is None and len(pivots) == n_features and pivots.all() and is_clear:
-        R = np.where(np.diag(R) < 0.0, -1.0, 1.0)[:, None] * R
+    n_features = factor.shape[1]
+    R = np.asarray(np.linalg.qr(factor, mode="r"))
+    kept, pivots = np.arange(n_features), np.diag(R)
+    norms = np.linalg.norm(R, axis=0)[: len(pivots)]
+    is_full = len(pivots) == n_features and pivots.all()
+    if tol is None and is_full and (np.abs(pivots) >= _LEAST_PIVOT * norms).all():
+        R = np.where(pivots < 0.0, -1.0, 1.0)[:, None] * R
     else:
         _, R, kept = _independent(R, _tolerance(n_rows, n_features, tol))
     return ChangeOfBasis(R, kept, exponents[kept], n_features)

@@ -6,6 +6,7 @@ gathered: a fit adds up what tasks say of their chunks, and results for Dask que
 Dask arrays.
 """
 
+from kernelkit.distributed.design import DesignLeastSquares
 from kernelkit.distributed.ecdf import MultivariateECDF
 from kernelkit.distributed.ntk import NTKSVC
 from kernelkit.distributed.nystroem import NystroemRidge
@@ -17,6 +18,7 @@ from kernelkit.distributed.rbf_network import (
 
 __all__ = [
     "NTKSVC",
+    "DesignLeastSquares",
     "GaussianRBFClassifier",
     "GaussianRBFRegressor",
     "MultivariateECDF",
