@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -249,14 +249,7 @@ class NTKSVC(svm.NTKSVC):
         lengths, y, sample_weight = self._look(rows)
         kept, weights = self._weigh(*check.labels(self, y), sample_weight)
         needs_room(len(weights))
-        masks = np.split(kept, np.cumsum(lengths)[:-1])
-        blocks = [
-            chunks.task("NTKSVC-keep", _keep, k, block, clone(self), mask)
-            for k, (block, mask) in enumerate(zip(rows.blocks, masks, strict=True))
-            if mask.any()
-        ]
-        sizes = [mask.sum() for mask in masks if mask.any()]
-        held = _Held(persist(*blocks, traverse=False), np.cumsum(sizes))
+        held = self._hold(rows, np.split(kept, np.cumsum(lengths)[:-1]))
         self.kernel_ = kernel_of(self)
         K = held.gram(clone(self.kernel_).set_params(n_jobs=1))
         notice_zeros(K)
@@ -282,6 +275,22 @@ class NTKSVC(svm.NTKSVC):
             self.feature_names_in_: Any = np.array(names, dtype=object)
         lengths = [piece.n_rows for piece in pieces]
         return lengths, _join([s.y for s in seen]), _join([s.weights for s in seen])
+
+    def _hold(self, rows: chunks.Chunks, masks: list[Array]) -> "_Held":
+        """Have workers keep the rows with weight, those of small chunks together."""
+        model = chunks.argument_once(clone(self), "NTKSVC-keep")
+        parts = [
+            (k, block, mask)
+            for k, (block, mask) in enumerate(zip(rows.blocks, masks, strict=True))
+            if mask.any()
+        ]
+        ends = np.cumsum([mask.sum() for _, _, mask in parts])
+        last = np.flatnonzero(np.diff((ends - 1) // _TILE, append=np.inf))
+        blocks = [
+            chunks.task("NTKSVC-keep", _keep, parts[i:j], model)
+            for i, j in pairwise([0, *(last + 1)])
+        ]
+        return _Held(persist(*blocks, traverse=False), ends[last])
 
     def _train(self, problem: svm.Problem, starts: Array | None = None) -> Array:
         coef = super()._train(problem, starts)
@@ -382,14 +391,16 @@ def _check(rows: Rows, model: Any) -> tuple[Array, Any]:
     return X, model
 
 
-def _keep(k: int, rows: Rows, model: Any, mask: Array) -> Array:
-    """Check the rows again, and take those that have weight."""
-    if len(rows.X) != len(mask):
-        raise RuntimeError(
-            f"Chunk {k} of X had {len(mask)} rows, and {len(rows.X)} when it was "
-            "computed once more: make sure that it gives the same rows each time."
-        )
-    return _check(rows, model)[0][mask]
+def _keep(parts: list[tuple[int, Rows, Array]], model: Any) -> Array:
+    """Check the rows of chunks again, and take those that have weight."""
+    for k, rows, mask in parts:
+        n = rows.X.shape[0]
+        if n != len(mask):
+            raise RuntimeError(
+                f"Chunk {k} of X had {len(mask)} rows, and {n} when it was computed "
+                "once more: make sure that it gives the same rows each time."
+            )
+    return np.vstack([_check(rows, model)[0][mask] for _, rows, mask in parts])
 
 
 def _tile(

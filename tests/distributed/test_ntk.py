@@ -70,6 +70,22 @@ class TestFit:
 
         assert_equal_machines(got, plain().fit(X, y, WEIGHTS))
 
+    def test_small_chunks_are_joined(self, monkeypatch):
+        """So tasks are as many as tiles of the matrix, or a little more.
+
+        Seen red with a block for each chunk.
+        """
+        calls = []
+        monkeypatch.setattr(
+            ntk, "_tile", lambda *args, tile=ntk._tile: calls.append(1) or tile(*args)
+        )
+        rows = dask.array.from_array(X, chunks=((0, 1) * 40 + (0, 70), 4))
+
+        got = on_dask().fit(rows, TWO, WEIGHTS)
+
+        assert_equal_machines(got, plain().fit(X, TWO, WEIGHTS))
+        assert len(calls) <= 6 * 7 / 2
+
     @pytest.mark.parametrize("multi_class", ["ovr", "ovo"])
     @pytest.mark.parametrize("loss", LOSSES)
     def test_losses(self, loss, multi_class):
