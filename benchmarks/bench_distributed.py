@@ -5,6 +5,7 @@ many times faster two workers are, with the rates at each size.
 """
 
 import time
+import warnings
 from contextlib import contextmanager
 
 import dask
@@ -12,8 +13,9 @@ import dask.array
 import numpy as np
 from conftest import record
 from dask.distributed import Client, LocalCluster
+from sklearn.exceptions import ConvergenceWarning
 
-from kernelkit import NystroemRidge, distributed
+from kernelkit import GaussianRBFRegressor, NystroemRidge, distributed
 
 FEATURES = 10
 WORKERS = (1, 2)
@@ -58,6 +60,7 @@ def record_rates(name, job, sizes, target):
     )
     gain = rates[2, sizes[-1]] / rates[1, sizes[-1]]
     record(f"{name}, 2 workers against 1", gain, target, at_most=False, detail=text)
+    return rates
 
 
 def bench_predict():
@@ -92,3 +95,51 @@ def bench_ntk_predict():
         model.decision_function(rows(n, 2_000)).sum().compute()
 
     record_rates("NTKSVC values", job, (10_000, 20_000, 40_000), 1.6)
+
+
+def bench_ridge():
+    """Choose 500 centres by leverage scores, sum over the rows and solve."""
+
+    def job(n):
+        X = rows(n, 25_000)
+        y = dask.array.sin(X[:, 0]) + X[:, 1]
+        distributed.NystroemRidge(n_components=500, random_state=0).fit(X, y)
+
+    record_rates("NystroemRidge.fit", job, (100_000, 200_000, 400_000), 1.3)
+
+
+def bench_ridge_predict():
+    """Sum 500 kernels at each row, by the class that was fitted on Dask."""
+    X = rows(20_000, 5_000)
+    model = distributed.NystroemRidge(n_components=500, random_state=0)
+    model.fit(X, X[:, 0])
+
+    def job(n):
+        model.predict(rows(n, 25_000)).sum().compute()
+
+    record_rates("NystroemRidge.predict", job, (100_000, 200_000, 400_000), 1.6)
+
+
+def bench_rbf():
+    """Take ten iterations of a search with 100 centres; one machine does the same."""
+    sizes = 100_000, 200_000, 400_000
+    search = {"precision": "diag", "max_iter": 10, "tol": 0.0, "random_state": 0}
+
+    def job(n):
+        X = rows(n, 25_000)
+        y = dask.array.sin(X[:, 0]) + X[:, 1]
+        distributed.GaussianRBFRegressor(**search).fit(X, y)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        rates = record_rates("GaussianRBFRegressor.fit", job, sizes, 1.3)
+        for n in sizes:
+            X = rows(n, 25_000).compute()
+            y = np.sin(X[:, 0]) + X[:, 1]
+            plain = GaussianRBFRegressor(solver="lbfgs", **search)
+            start = time.perf_counter()
+            plain.fit(X, y)
+            alone = n / (time.perf_counter() - start)
+            name = f"GaussianRBFRegressor.fit of {n} rows, 2 workers against none"
+            text = f"{alone:,.0f} rows/s without Dask"
+            record(name, rates[2, n] / alone, 1.0, at_most=False, detail=text)

@@ -57,19 +57,22 @@ class NystroemRidge(nystroem.NystroemRidge):
 
     Notes
     -----
-    On the same centres, predictions are those of the plain class up to rounding, a
-    share of 1e-9 of the largest or less, and 1e-5 for kernel values in float32. Which
-    rows become centres depends on `random_state` and on the chunks, and on nothing
-    else: no bit of a fit does on the number or the speed of workers.
+    On the same centres, predictions are those of the plain class up to the rounding of
+    sums: a share of 1e-9 of the largest or less, and 1e-5 for kernel values in float32;
+    where centres nearly depend on each other, as much as another order of rows changes
+    those of the plain class. Which rows become centres depends on `random_state` and on
+    the chunks, and on nothing else: no bit of a fit does on the number of workers or on
+    what becomes of them.
 
     For n rows in K chunks, d features and m centres, the work is that of the plain
-    class, :math:`O(n m (d + m))`, and :math:`O(K m^3)` more to merge choices. A fit
+    class, :math:`O(n m (d + m))`, and :math:`O(K m^3)` to merge choices by leverage
+    scores, so that chunks should have many more rows than there are centres. A fit
     reads X three times, or twice if the centres are given, and "cg" once more in each
     iteration: ``X.persist()`` saves that if the rows fit into the memory of the
-    workers. Each chunk sends and each sum of up to 8 takes :math:`8 m^2` bytes, twice
-    to choose centres by leverage scores, so that a worker needs about
-    :math:`72 m^2` bytes besides its chunks and chunks should have many more rows than
-    there are centres. To the client come m rows and :math:`m^2` numbers.
+    workers. Each chunk sends :math:`8 m^2` bytes of sums, and half as many besides rows
+    for a choice by leverage scores; both are added up to 8 at a time, which takes a
+    worker about :math:`200 m^2` bytes. To the client come :math:`m^2` numbers and
+    :math:`3 m` rows at most.
 
     Examples
     --------

@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from chunked import chunked, each_cut
-from expected_failures import EXPECTED_FAILURES
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from sklearn.metrics.pairwise import rbf_kernel
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import kernelkit
 from kernelkit import Matern, NeuralTangent
@@ -488,14 +486,6 @@ class TestWarnings:
     def test_iterations_that_end_early(self):
         with pytest.warns(ConvergenceWarning, match="max_iter=1"):
             model(1e-6, solver="cg", max_iter=1).fit(chunked(X), chunked(Y))
-
-
-@parametrize_with_checks(
-    [NystroemRidge()],
-    expected_failed_checks=lambda e: EXPECTED_FAILURES.get(type(e).__name__, {}),
-)
-def test_common_checks(estimator, check):
-    check(estimator)
 
 
 def _with_nan(X):
