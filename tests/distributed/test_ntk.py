@@ -79,7 +79,7 @@ class TestFit:
         monkeypatch.setattr(
             ntk, "_tile", lambda *args, tile=ntk._tile: calls.append(1) or tile(*args)
         )
-        rows = dask.array.from_array(X, chunks=((0, 1) * 40 + (0, 70), 4))
+        rows = dask.array.from_array(X, chunks=((0, 1) * 40 + (0, 70, 1, 1, 38), 4))
 
         got = on_dask().fit(rows, TWO, WEIGHTS)
 
