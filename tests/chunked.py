@@ -1,5 +1,6 @@
 """Arrays cut into chunks, and problems for each class with what is promised."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 from dask.delayed import delayed
 from kills import random_rows
+from sklearn.exceptions import ConvergenceWarning
 
 import kernelkit
 from kernelkit import distributed
@@ -158,8 +160,8 @@ def _network(package, X):
     model = package.GaussianRBFRegressor(
         10, precision="diag", max_iter=3, tol=1e-15, random_state=0
     )
-    with np.testing.suppress_warnings() as suppress:
-        suppress.filter(kernelkit.exceptions.ConvergenceWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(X, targets(X))
     return [model.loss_curve_, model.predict(QUERIES)]
 
