@@ -123,7 +123,10 @@ class TestPredict:
         """Seen red with an array cut into chunks."""
         model = LinearRegression().fit(X, Y)
 
-        np.testing.assert_array_equal(predict(model, X), model.predict(X), strict=True)
+        got = predict(model, X)
+
+        assert isinstance(got, np.ndarray)
+        np.testing.assert_array_equal(got, model.predict(X), strict=True)
 
     def test_nothing_is_computed_before_it_is_asked_for(self):
         """Seen red with a call of `compute`."""
