@@ -405,7 +405,8 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _fit_features(self, X: Any, rng: np.random.Generator) -> Any:
         """Fit a clone of the transformer."""
-        return None if self.features is None else seeded(self.features, rng).fit(X)
+        features = self.features
+        return None if features is None else seeded(features, rng).fit(X, None)
 
     def _sample_domain(
         self, basis: Any, measure: Any, density: Any, rng: np.random.Generator

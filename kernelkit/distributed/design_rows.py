@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 
 from kernelkit import _parallel, design
 from kernelkit import _validation as check
@@ -293,8 +294,8 @@ def fit_features(features: Any, pool: Pool, rng: np.random.Generator) -> Any:
     rng : Generator
         Source of the sample.
     """
-    if features is None:
-        return None
+    if features is None or isinstance(features, FrozenEstimator):
+        return features
     if isinstance(features, _ON_INTERVALS):
         features.fit(pool.ends)
     elif isinstance(features, design.HermiteBasis):
@@ -302,7 +303,7 @@ def fit_features(features: Any, pool: Pool, rng: np.random.Generator) -> Any:
     elif isinstance(features, design.OrthonormalBasis):
         _fit_orthonormal(features, pool, rng)
     else:
-        return features.fit(pool.sample(_MOST_TO_FIT, rng))
+        return features.fit(pool.sample(_MOST_TO_FIT, rng), None)
     check.fit_data(features, pool.head)  # for the names of columns
     return features
 

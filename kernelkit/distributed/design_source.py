@@ -23,7 +23,7 @@ from kernelkit.design.sources import (
 
 _BATCHES = 9  # of proposals for a block: in 99 of 100 cases they are enough
 _BLOCKS = 12  # to look ahead for while a design grows
-_MANY_NUMBERS = 2**21  # that is, no more designs are looked ahead for
+_MANY_NUMBERS = 2**21  # fewer than these are fetched on the off-chance
 _MOST_NUMBERS = 2**24  # to fetch before it is known that they are needed
 
 
@@ -112,13 +112,17 @@ class ChunkSource(RowSource):
             How many designs there may be otherwise, until one is stable.
         rng : Generator
         """
+        n_rows = len(self.masses)
+        if n_rows * self.rank <= _MANY_NUMBERS:
+            self.take(np.arange(n_rows))
+            return
         if method in UNBIASED:  # how much of `rng` their block uses is not known
             return
         ahead, rng = _Ahead(self), deepcopy(rng)
         law = Law(ahead, method, zeta, True, _parallel.in_order)
         if n_samples == "auto":
             n_samples = law.size("auto", True)
-        n = min(int(n_samples), len(self.masses))
+        n = min(int(n_samples), n_rows)
         for _ in range(1 if grows else n_designs):
             points = law.extend(None, n, rng)
             while grows and n < _BLOCKS * self.rank:
