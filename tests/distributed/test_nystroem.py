@@ -239,8 +239,9 @@ class TestSameCentres:
 
 
 class TestCentres:
-    @each_rule
-    @pytest.mark.parametrize("cut", ["seven", "empty"])
+    @pytest.mark.parametrize(
+        ("rule", "cut"), [("rls", "seven"), ("uniform", "empty"), ("rpcholesky", "one")]
+    )
     def test_depend_on_chunks_and_seed_alone(self, client, rule, cut):
         """Here, on threads and on a cluster. Seen red with seeds that tasks draw."""
         params = {"centers": rule, "n_components": 20, "selection_samples": 120}
