@@ -4,7 +4,7 @@ import dask
 import pytest
 from chunked import PROBLEMS, generated
 from dask.distributed import Client
-from kills import IS_FULL, Tally, local_cluster
+from kills import HANG, IS_FULL, Tally, local_cluster
 
 SEEDS = range(20 if IS_FULL else 2)
 
@@ -27,9 +27,9 @@ def test_promise_is_kept_by_any_number_of_workers(name, cluster, larger, report)
         with dask.config.set(scheduler="synchronous"):
             expected = problem(X)
             problem.judge(expected, X.compute())
-            tally.run(expected, problem, X)
+            tally.run(expected, problem, X, seconds=5 * HANG)
         for workers in (cluster, larger):
             with Client(workers):
-                tally.run(expected, problem, X)
+                tally.run(expected, problem, X, seconds=5 * HANG)
 
     report(tally)
