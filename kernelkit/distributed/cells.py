@@ -6,7 +6,7 @@ at quantiles of a sample of rows; what depends on the cuts is speed alone.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,8 @@ from kernelkit.distributed.boxes import Boxes, Parts, Survey
 from kernelkit.distributed.chunks import Chunks, Rows
 
 _LEVELS = 8  # places per cut where cuts may be
+_TASK = 1e-3  # seconds for a task that does nothing
+_ROW_MOVED = 1e-6  # to a cell, with one more look at it and the way of its result back
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,31 @@ def sketch(survey: Survey, cuts: Cuts) -> Boxes:
     told = _tell(Rows(survey.sample, None, survey.shares), cuts)
     boxes = told.parts([])
     return replace(boxes.boxes, rows=boxes.totals)
+
+
+def pay(surveys: Sequence[Survey], seconds: Callable[[Boxes, Boxes], float]) -> bool:
+    """Tell whether cells save more work than they make.
+
+    Parameters
+    ----------
+    surveys : sequence of Survey
+        Of the data, and of the queries if these are others.
+    seconds : callable
+        Estimates the work for the boxes of data and of queries.
+    """
+    data, queries = (survey.parts.boxes for survey in (surveys[0], surveys[-1]))
+    if min(len(data), len(queries)) < 2 or any(
+        survey.sample.dtype == object for survey in surveys
+    ):
+        return False
+    sketches = [sketch(survey, cut(survey)) for survey in surveys]
+    moves = 0.0
+    for survey, boxes in zip(surveys, sketches, strict=True):
+        rows = survey.parts.boxes.rows
+        if boxes.rows.max() > 2 * rows.max():  # many rows are tied
+            return False
+        moves += _ROW_MOVED * rows.sum() + _TASK * 4 * len(rows) ** 1.5
+    return seconds(sketches[0], sketches[-1]) + moves < seconds(data, queries)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,6 @@ _ROW = 3e-8  # seconds, as measured: to compare a row in one feature
 _LEVEL = 8e-8  # in each further one, times the levels of the tree
 _LEAF = 4096  # rows where these start
 _PAIR = 2e-4  # for a pair
-_TASK = 1e-3  # for a task that does nothing
-_ROW_MOVED = 1e-6  # to a cell, with one more look at it and the way of its result back
 
 
 class MultivariateECDF(density.MultivariateECDF):
@@ -242,22 +240,13 @@ class _Count:
         return chunks.flat(totals)
 
     def _cells_pay(self, data: Survey, queries: Survey) -> bool:
-        """Compare estimates of the work; cells of tied rows could also be too large."""
+        """Compare estimates of the work."""
         surveys = [data] if data is queries else [data, queries]
-        if min(len(data.parts.blocks), len(queries.parts.blocks)) < 2 or any(
-            survey.sample.dtype == object for survey in surveys
-        ):
-            return False
-        sketches = [cells.sketch(survey, cells.cut(survey)) for survey in surveys]
-        moves = 0.0
-        for survey, sketch in zip(surveys, sketches, strict=True):
-            rows = survey.parts.boxes.rows
-            if sketch.rows.max() > 2 * rows.max():
-                return False
-            moves += _ROW_MOVED * rows.sum() + _TASK * 4 * len(rows) ** 1.5
-        now = Pairs.of(data.parts.boxes, queries.parts.boxes, self.upper)
-        then = Pairs.of(sketches[0], sketches[-1], self.upper)
-        return then.seconds + moves < now.seconds
+
+        def seconds(data: Boxes, queries: Boxes) -> float:
+            return Pairs.of(data, queries, self.upper).seconds
+
+        return cells.pay(surveys, seconds)
 
     def _constants(self, data: Parts, pairs: "Pairs") -> Array:
         """Sum the parts that lie wholly in the orthant of each part of the queries."""
