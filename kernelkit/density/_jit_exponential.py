@@ -906,7 +906,7 @@ def deliver(sums, rows, cobasis, out):
 
 @jit()
 def log_sums(X_s, log_weights, X_t, skip, start, stop, form, out):
-    """Sums of one channel at targets start..stop-1, pair by pair, without underflow.
+    """Sum one channel at targets start..stop-1, pair by pair, without underflow.
 
     X_s ascends along feature 0; X_t : (d, m); skip : (m,) int64, a source to leave out
     or -1; form : as above, and (1,) the power of |u| in the exponent; out : (2, m),

@@ -165,7 +165,7 @@ def at_0(functions: Functions) -> float:
 
 
 def faint(sums: Array, functions: Functions, largest_weight: float) -> Array:
-    """Number the sums that may have lost terms, which those of compact ones do not."""
+    """Find sums that may have lost terms, which those of compact functions do not."""
     if _are(functions, Compact):
         return np.empty(0, dtype=np.int64)
     return np.flatnonzero(np.abs(sums) < _UNDERFLOW * largest_weight)

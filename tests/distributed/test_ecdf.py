@@ -362,7 +362,7 @@ class TestPruning:
 
     def test_cells_where_they_pay(self, monkeypatch):
         """Seen red with estimates of the work swapped."""
-        monkeypatch.setattr(ecdf, "_TASK", 1e-5)
+        monkeypatch.setattr(cells, "_TASK", 1e-5)
         X = RNG.standard_normal((40_000, 3))
         random = MultivariateECDF().fit(dask.array.from_array(X, (2500, -1)))
         X = X[np.argsort(X[:, 0])]
