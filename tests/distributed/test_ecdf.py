@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from chunked import chunked, each_cut
 from dask.delayed import delayed
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.exceptions import NotFittedError
@@ -24,7 +24,7 @@ WEIGHTS = RNG.uniform(size=N) * (RNG.uniform(size=N) > 0.2)
 FRAME = pd.DataFrame(RNG.integers(0, 9, (60, 3)), columns=["a", "b", "c"])
 TIED_ROWS = arrays(
     float,
-    st.tuples(st.integers(1, 40), st.integers(1, 3)),
+    st.tuples(st.integers(1, 15), st.integers(1, 3)),
     elements=st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 1.0, 2.0, np.inf]),
 )
 
@@ -122,9 +122,8 @@ class TestCounts:
 
         assert_same(X, rows("infinite", 2, 40), cut="seven")
 
-    @given(
-        X=TIED_ROWS, size=st.integers(1, 41), other=st.integers(1, 41), data=st.data()
-    )
+    @settings(max_examples=20)
+    @given(X=TIED_ROWS, size=st.integers(2, 9), other=st.integers(3, 9), data=st.data())
     @pytest.mark.parametrize("through_cells", [False, True])
     def test_ties_anywhere(self, through_cells, X, size, other, data):
         """Seen red with cells of rows that are <= a cut."""
@@ -362,19 +361,17 @@ class TestPruning:
 
     def test_cells_where_they_pay(self, monkeypatch):
         """Seen red with estimates of the work swapped."""
-        monkeypatch.setattr(cells, "_TASK", 1e-5)
-        X = RNG.standard_normal((40_000, 3))
-        random = MultivariateECDF().fit(dask.array.from_array(X, (2500, -1)))
-        X = X[np.argsort(X[:, 0])]
-        small = MultivariateECDF().fit(chunked(X[:300], "seven"))
-        line = MultivariateECDF().fit(dask.array.from_array(X[:, :1], (2500, 1)))
+        X = RNG.standard_normal((20_000, 3))
+        line = np.sort(X[:, :1], axis=0)
 
-        assert n_tasks(random.cdf(), "cells-run")
-        assert not n_tasks(small.cdf(), "cells-run")
-        assert not n_tasks(line.cdf(), "cells-run")
-        expected = kernelkit.ecdf(X)
-        got = np.sort(random.cdf().compute())
-        np.testing.assert_array_equal(got, np.sort(expected))
+        def regroups(X):
+            plan = MultivariateECDF().fit(dask.array.from_array(X, (2000, -1))).cdf()
+            return n_tasks(plan, "cells-run") > 0
+
+        assert not regroups(X)
+        monkeypatch.setattr(cells, "_TASK", 1e-5)  # as if rows were more
+        assert regroups(X)
+        assert not regroups(line)
 
     def test_tied_rows_make_no_large_cell(self, monkeypatch):
         """Seen red without a bound of their size."""
