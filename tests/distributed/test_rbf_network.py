@@ -236,7 +236,7 @@ class TestAsThePlainClass:
     def test_warm_start(self):
         """Seen red with the start forgotten."""
         for kind, y in [("Regressor", Y), ("Classifier", WORDS)]:
-            theirs, ours = pair(kind, warm_start=True)
+            theirs, ours = pair(kind, warm_start=True, max_iter=2)
             theirs.fit(X, y).fit(X, y)
             ours.fit(chunked(X), y).fit(chunked(X), y)
 
@@ -422,11 +422,11 @@ class TestHeldOutRows:
     @pytest.mark.parametrize("kind", ["Regressor", "Classifier"])
     def test_structures_are_compared(self, kind, selection):
         """Seen red with the first structure chosen whatever the scores."""
-        rows = np.random.default_rng(1).normal(size=(200, 2))
+        rows = np.random.default_rng(1).normal(size=(120, 2))
         y = abs(rows.sum(axis=1))
         y = y if kind == "Regressor" else y > 1.0
-        params = {"selection": selection, "precision": "auto", "max_iter": 8}
-        model = pair(kind, **params)[1]
+        params = {"selection": selection, "precision": "auto", "max_iter": 3}
+        model = pair(kind, n_centers=10, tol=0.01, **params)[1]
 
         model.fit(chunked(rows), y)
 
