@@ -18,7 +18,8 @@ from kernelkit.distributed import chunks
 from kernelkit.distributed.boxes import Boxes, Parts, Survey
 from kernelkit.distributed.chunks import Chunks, Rows
 
-_LEVELS = 8  # places per cut where cuts may be
+_LEVELS = 4  # places per cut where cuts had better be
+_FAR = 0.25  # part of a slab by which they may be moved to these
 _TASK = 1e-3  # seconds for a task that does nothing
 _ROW_MOVED = 1e-6  # to a cell, with one more look at it and the way of its result back
 
@@ -61,8 +62,9 @@ class Cuts:
 def cut(survey: Survey) -> Cuts:
     """Cut space into about as many cells as there are chunks, of about as many rows.
 
-    All cuts along a feature are at some of a few places, so that slabs on both sides of
-    another cut often end at the same ones, and pairs of their cells are settled.
+    Cuts along a feature are at one of a few places if one is near enough, so that slabs
+    on both sides of another cut often end at the same ones, and pairs of their cells
+    are settled.
     """
     sample, shares, n_cells = survey.sample, survey.shares, len(survey.numbers)
     n_levels = _LEVELS * math.ceil(n_cells ** (1 / sample.shape[1]))
@@ -77,17 +79,21 @@ def _cut(
     n_left = sample.shape[1] - feature
     n_slabs = round(n_cells ** (1 / n_left))
     column = sample[:, feature]
-    order = np.argsort(column)
-    below = np.append(0.0, np.cumsum(shares[order]))
-    reached = below[np.searchsorted(column[order], levels[feature])] / below[-1]
     targets = np.arange(1, n_slabs) / n_slabs
-    nearest = np.abs(reached - targets[:, None]).argmin(axis=1)
-    nearest = np.unique(nearest[(reached[nearest] > 0.0) & (reached[nearest] < 1.0)])
-    values = levels[feature][nearest]
+    values = levels[feature][
+        np.abs(_below(column, shares, levels[feature]) - targets[:, None]).argmin(
+            axis=1
+        )
+    ]
+    is_far = np.abs(_below(column, shares, values) - targets) > _FAR / n_slabs
+    values = np.unique(np.where(is_far, _quantiles(column, shares, targets), values))
+    ends = _below(column, shares, values)
+    inside = (ends > 0.0) & (ends < 1.0)
+    values, ends = values[inside], ends[inside]
     if n_left == 1:
         return Cuts(values, None, len(values) + 1)
     slab = np.searchsorted(values, column, side="right")
-    parts = np.diff(reached[nearest], prepend=0.0, append=1.0)
+    parts = np.diff(ends, prepend=0.0, append=1.0)
     slabs = tuple(
         _cut(
             sample[slab == k],
@@ -104,7 +110,14 @@ def _cut(
 def _quantiles(column: Array, shares: Array, fractions: Array) -> Array:
     order = np.argsort(column)
     reached = np.cumsum(shares[order])
-    return np.unique(column[order][np.searchsorted(reached, fractions * reached[-1])])
+    return column[order][np.searchsorted(reached, fractions * reached[-1])]
+
+
+def _below(column: Array, shares: Array, values: Array) -> Array:
+    """Return what part of some rows is below each value."""
+    order = np.argsort(column)
+    reached = np.append(0.0, np.cumsum(shares[order]))
+    return reached[np.searchsorted(column[order], values)] / reached[-1]
 
 
 def sketch(survey: Survey, cuts: Cuts) -> Boxes:
