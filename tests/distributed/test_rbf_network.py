@@ -425,8 +425,8 @@ class TestHeldOutRows:
         rows = np.random.default_rng(1).normal(size=(120, 2))
         y = abs(rows.sum(axis=1))
         y = y if kind == "Regressor" else y > 1.0
-        params = {"selection": selection, "precision": "auto", "max_iter": 3}
-        model = pair(kind, n_centers=10, tol=0.01, **params)[1]
+        params = {"selection": selection, "precision": "auto", "max_iter": 6}
+        model = pair(kind, tol=0.01, **params)[1]
 
         model.fit(chunked(rows), y)
 
@@ -499,7 +499,7 @@ class TestRefusals:
 
     def test_one_class(self):
         """Seen red with the first chunk asked for two."""
-        with pytest.raises(ValueError, match="^GaussianRBFClassifier needs rows of 2"):
+        with pytest.raises(ValueError, match=r"^GaussianRBFClassifier needs rows of 2"):
             pair("Classifier")[1].fit(chunked(X), np.full(N, "yes"))
 
     def test_labels_of_two_kinds(self):
