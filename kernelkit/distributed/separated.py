@@ -270,7 +270,7 @@ class Separation:
             basis = self.bases[k]
             M = basis.moves(np.abs(X[:, k] - near[k]) / self.bandwidth[k])
             factors = np.einsum("r,mrs->sm", basis.coef[p, side], M)
-            sums = np.einsum("...sm,sm->...m", *np.broadcast_arrays(sums, factors))
+            sums = np.einsum("...sm,sm->...m", sums, factors)
         return sums
 
     def _terms(self, X: Array, near: Array, k: int) -> Array:
