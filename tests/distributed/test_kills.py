@@ -125,7 +125,7 @@ def test_step_that_takes_too_much_memory_is_named(strict):
     X = generated(1, 10, 2)
 
     with pytest.raises(KilledWorker, match=r"'large-gram-.* on 4 different workers"):
-        within(HANG, reduce, X, "large-gram", kills.gram_in_much_memory, 2**30)
+        within(HANG, reduce, X, "large-gram", kills.gram_in_much_memory, 2**32)
 
     assert_usable(X)
 

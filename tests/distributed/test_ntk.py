@@ -109,7 +109,7 @@ class TestFit:
         assert_equal_machines(got, plain(fit_intercept=True).fit(X, TWO), 1e-7)
 
     def test_probabilities(self):
-        """Seen red with a model whose sigmoids came from support vectors only."""
+        """Seen red with the sigmoids of the machines in reverse."""
         params = {"probability": True, "multi_class": "ovo"}
         expected = plain(**params).fit(X, THREE).predict_proba(Q)
 

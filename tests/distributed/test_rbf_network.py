@@ -621,7 +621,7 @@ class TestFitted:
 def test_same_bits_on_workers(client, kind):
     """Seen red with sums in a random order."""
     y = Y if kind == "Regressor" else WORDS
-    params = {"max_iter": 2, "early_stopping": True, "tol": 0.1}
+    params = {"n_centers": 5, "max_iter": 2, "early_stopping": True, "tol": 0.1}
 
     def fit(**more):
         model = pair(kind, **params, **more)[1]
