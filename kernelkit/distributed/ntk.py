@@ -298,7 +298,7 @@ class NTKSVC(svm.NTKSVC):
             with _parallel.one_blas_thread:
                 values = problem.K @ coef.T + self.intercept_
             self._training = values, problem.K.diagonal().copy()
-            self.X_fit_ = problem.held.rows(self.support_, self.n_features_in_)
+            self.X_fit_ = problem.held.rows(self.support_)
             self.dual_coef_ = coef[:, self.support_]
         return coef
 
@@ -350,7 +350,7 @@ class _Held:
                 K[j : j + len(tile.T), i : i + len(tile)] = tile.T
         return K
 
-    def rows(self, chosen: Array, n_features: int) -> Array:
+    def rows(self, chosen: Array) -> Array:
         """Fetch the chosen rows, of which the numbers are ascending."""
         parts = np.split(chosen, np.searchsorted(chosen, self.ends[:-1]))
         starts = np.append(0, self.ends[:-1])
@@ -359,7 +359,7 @@ class _Held:
             for block, part, start in zip(self.blocks, parts, starts, strict=True)
             if len(part)
         ]
-        return np.vstack([np.empty((0, n_features)), *chunks.compute(*tasks)])
+        return np.vstack(chunks.compute(*tasks))
 
 
 @dataclass(frozen=True)

@@ -286,7 +286,7 @@ class TestSum:
         assert text.split() == [*map(str, X[:n, 0])]
 
     def test_bits_do_not_depend_on_who_computes(self, client):
-        """Seen red with pieces added as they come."""
+        """Seen red with sums in a random order."""
 
         def total():
             rows = rows_of(MANY, Y, WEIGHTS)

@@ -354,7 +354,7 @@ class TestScores:
             r2(model, chunked(X), np.where(Y > 2.0, np.nan, 1.0))
 
     def test_workers_give_the_same_bits(self, client):
-        """Seen red with sums in the order in which tasks end."""
+        """Seen red with sums in a random order."""
         rows = chunked(X, "seven"), chunked(Y, "seven"), chunked(WEIGHTS, "seven")
         labels = chunked(LABELS, "seven")
         line, net = FITTED[0][0], FITTED[4][0]
