@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, Self
 
 import numpy as np
-from dask.delayed import Delayed
 from sklearn.base import BaseEstimator
 
 from kernelkit import _parallel, density
@@ -17,7 +16,7 @@ from kernelkit.density import kernel_sums as plain
 from kernelkit.density.kde import cdf_products, size_sums
 from kernelkit.density.kernels1d import find
 from kernelkit.distributed import boxes, chunks, kernel_pairs, prediction, spread
-from kernelkit.distributed.boxes import Survey
+from kernelkit.distributed.boxes import Parts, Survey
 from kernelkit.distributed.chunks import Chunks, Rows
 from kernelkit.distributed.kernel_pairs import CdfSums, Meeting, ProductSums, Weights
 
@@ -131,7 +130,7 @@ class ProductKernelDensity(density.ProductKernelDensity):
             chunks.task("density-share", _share, total, whole)
             for total in meeting.totals(sums, "density-cdf")
         ]
-        return _given_back(meeting, queries, shares)
+        return meeting.given_back(queries, shares)
 
     def evaluate_grid(self, axes: Any) -> Array:
         """Evaluate the density at every node of a rectilinear grid.
@@ -217,10 +216,13 @@ class ProductKernelDensity(density.ProductKernelDensity):
     def _total_weight(self) -> float:
         """Sum the weights of the training rows, the largest 1."""
         assert self._survey is not None
-        parts = self._survey.parts
-        if self.sample_weight_ is None:
-            return float(parts.boxes.rows.sum())
-        return float((parts.totals / self._survey.heaviest).sum())
+        return float(self._weights_of(self._survey.parts).sum())
+
+    def _weights_of(self, parts: Parts) -> Array:
+        heaviest = self._weighing().heaviest
+        if heaviest is None:
+            return parts.boxes.rows.astype(np.float64)
+        return parts.totals / heaviest
 
     def _meet(self, X: Any, sums: Any) -> tuple[Meeting, Survey | None]:
         """Plan which rows meet which queries, and tell about these if they are Dask."""
@@ -245,53 +247,30 @@ class ProductKernelDensity(density.ProductKernelDensity):
         meeting, queries = self._meet(X, sums)
         totals = kernel_pairs.held(meeting.totals(sums, "density"))
         faint = [chunks.task("density-faint", _faint, each, sums) for each in totals]
-        counts = chunks.compute(
-            *(chunks.task("density-faint", len, each) for each in faint)
-        )
-        chosen = np.flatnonzero(counts).tolist()
         again = meeting.again(
-            "density-faint",
-            chosen,
+            "density-again",
+            faint,
             partial(_scaled, leave_out=leave_out),
             _add_scaled,
-            [faint[j] for j in chosen],
             sums,
         )
-        parts: list[Any] = [(None, None)] * len(totals)
-        for j, scaled in zip(chosen, again, strict=True):
-            parts[j] = faint[j], scaled
         shift = np.log(self.bandwidth_).sum()
         if not leave_out:
             shift += math.log(self._total_weight())
         logs = [
-            chunks.task("density-log", _log, total, *part, float(shift))
-            for total, part in zip(totals, parts, strict=True)
+            chunks.task("density-log", _log, *each, float(shift))
+            for each in zip(totals, faint, again, strict=True)
         ]
         if leave_out:
-            heaviest = sums.weights.heaviest or 1.0
-            others = bandwidths.sum_of_others(meeting.data.totals / heaviest)
-            if sums.weights.heaviest is None:
-                others = bandwidths.sum_of_others(meeting.data.boxes.rows * 1.0)
+            others = bandwidths.sum_of_others(self._weights_of(meeting.data))
+            weighing = chunks.argument_once(sums.weights, "density-rest")
+            blocks = meeting.data.blocks
             logs = [
-                chunks.task(
-                    "density-loo", _less_log_rest, log, block, rest, sums.weights
-                )
-                for log, block, rest in zip(
-                    logs, meeting.data.blocks, others.tolist(), strict=True
-                )
+                chunks.task("density-rest", _less_log_rest, *each, weighing)
+                for each in zip(logs, blocks, others.tolist(), strict=True)
             ]
-        result = _given_back(meeting, queries, logs)
+        result = meeting.given_back(queries, logs)
         return result if queries is None else result.persist()
-
-
-def _given_back(
-    meeting: Meeting, queries: Survey | None, results: Sequence[Delayed]
-) -> Any:
-    """Return results for the queries, a Dask array if these are a collection."""
-    if queries is None:
-        (result,) = chunks.compute(*results)
-        return result
-    return queries.stack(meeting.restore(results))
 
 
 def _training_rows(rows: Rows, model: BaseEstimator) -> Rows:
@@ -364,11 +343,9 @@ def _add_scaled(first: _Scaled, second: _Scaled) -> _Scaled:
     return np.asarray(total), top
 
 
-def _log(
-    totals: Array, faint: Array | None, scaled: _Scaled | None, shift: float
-) -> Array:
+def _log(totals: Array, faint: Array, scaled: _Scaled | None, shift: float) -> Array:
     logs = plain.log_of(totals[0])
-    if faint is not None and scaled is not None:
+    if scaled is not None:
         logs[faint] = plain.log_of(*scaled)
     return logs - shift
 

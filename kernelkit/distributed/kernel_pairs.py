@@ -276,55 +276,66 @@ class Meeting:
     def again(
         self,
         step: str,
-        chosen: Sequence[int],
+        asked: Sequence[Delayed],
         meet: Callable[..., Any],
         add: Callable[[Any, Any], Any],
-        asked: Sequence[Delayed],
         *arguments: Any,
-    ) -> list[Delayed]:
-        """Plan a look at all rows for some queries of some parts.
+    ) -> list[Delayed | None]:
+        """Plan a look at all rows for some queries, whose numbers are computed now.
 
         Parameters
         ----------
         step : str
-        chosen : sequence of int
-            Parts of the queries.
+        asked : sequence of Delayed
+            For each part of the queries, which of these are meant.
         meet : callable
             ``meet(rows, queries, own, asked, *arguments)`` for each part of the rows.
         add : callable
             Adds two of its results.
-        asked : sequence of Delayed
-            For each chosen part, which of its queries are meant.
         *arguments : object
             Sent once.
 
         Returns
         -------
-        results : list of Delayed
-            For each chosen part.
+        results : list of Delayed or None
+            For each part of the queries, None where none are meant.
         """
+        counts = chunks.compute(*(chunks.task(step, len, which) for which in asked))
+        chosen = np.flatnonzero(counts).tolist()
         data = self.data
         shared = [chunks.argument_once(argument, step) for argument in arguments]
         rows = tuple(data.boxes.rows.tolist())
-        results = []
-        for j, which in zip(chosen, asked, strict=True):
-            pieces = [
-                chunks.task(
-                    step,
-                    _look_again,
-                    i,
-                    meet,
-                    block,
-                    self.queries.blocks[j],
-                    self.own and i == j,
-                    which,
-                    *shared,
-                )
-                for i, block in enumerate(data.blocks)
-            ]
+        looks = []
+        for j in chosen:
+            pieces = []
+            for i, block in enumerate(data.blocks):
+                pair = block, self.queries.blocks[j], self.own and i == j, asked[j]
+                pieces.append(chunks.task(step, _look_again, i, meet, *pair, *shared))
             piece = chunks.tree(pieces, add, step)
-            results.append(chunks.task(f"{step}-total", _whole, piece, rows))
-        return chunks.flat(results)
+            looks.append(chunks.task(f"{step}-total", _whole, piece, rows))
+        results: list[Delayed | None] = [None] * len(asked)
+        for j, look in zip(chosen, chunks.flat(looks), strict=True):
+            results[j] = look
+        return results
+
+    def given_back(
+        self, survey: Survey | None, results: Sequence[Delayed], **form: Any
+    ) -> Any:
+        """Return results for the queries.
+
+        Parameters
+        ----------
+        survey : Survey or None
+            Of queries in a collection, for which a Dask array is made.
+        results : sequence of Delayed
+            For each part of the queries.
+        **form : object
+            Shape and dtype of a result.
+        """
+        if survey is None:
+            (result,) = chunks.compute(*results)
+            return result
+        return survey.stack(self.restore(results), **form)
 
     def _corners(self, factored: Array, sums: Delayed, step: str) -> Delayed | None:
         """Plan sums at the corners of the parts, with blanks where none are needed."""
