@@ -177,17 +177,8 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         X, y = check.regression_data(self, X, y)
         weights = check.sample_weight(sample_weight, X)
-        self._kernel_of_fit = check.sargan(type(self).__name__, self.kernel)
-        kernel = self._kernel()
-        if self.order == 1 and kernel.is_signed:
-            raise ValueError(
-                f"order=1 needs a kernel without negative values, and {kernel.name!r} "
-                "has some: use order=0 or another kernel."
-            )
-        functions = [kernel.density] * X.shape[1]
-        if self.order == 1:
-            functions[0] = kernel.density.times_power(2)
-        self.algorithm_ = choose(self.algorithm, len(X), len(X), functions)
+        self._choose_kernel()
+        self._choose_algorithm(len(X))
         self.X_fit_ = X
         self.y_fit_ = y
         self.sample_weight_ = weights
@@ -247,6 +238,21 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if not kept.all():
             values[~kept] = self._estimate(rows, self.X_fit_[~kept])
         return self._in_units(values, rows.scale)
+
+    def _choose_kernel(self) -> None:
+        self._kernel_of_fit = check.sargan(type(self).__name__, self.kernel)
+        kernel = self._kernel()
+        if self.order == 1 and kernel.is_signed:
+            raise ValueError(
+                f"order=1 needs a kernel without negative values, and {kernel.name!r} "
+                "has some: use order=0 or another kernel."
+            )
+
+    def _choose_algorithm(self, n_samples: int) -> None:
+        functions = [self._kernel().density] * self.n_features_in_
+        if self.order == 1:
+            functions[0] = functions[0].times_power(2)
+        self.algorithm_ = choose(self.algorithm, n_samples, n_samples, functions)
 
     def _kernel(self) -> Kernel:
         return find(self._kernel_of_fit)
@@ -453,10 +459,10 @@ def estimate(
         )
         for functions, n in products(kernel.density, d, n_outputs, order)
     ]
-    values, is_poor = fit_from_sums(sums, d)
-    if is_poor.any():
-        values[is_poor] = _estimate_far(
-            rows, queries, np.flatnonzero(is_poor), kernel, order, bandwidth, run=run
+    values, poor = fit_from_sums(sums, d)
+    if poor.any():
+        values[poor] = _estimate_far(
+            rows, queries, np.flatnonzero(poor), kernel, order, bandwidth, run=run
         )
     return values
 
@@ -491,8 +497,8 @@ def fit_from_sums(
     """
     d, rest = n_features, iter(sums)
     totals, *numerators = next(rest)
-    is_poor = ~(totals > _SMALLEST_TOTAL)
-    totals = np.where(is_poor, 1.0, totals)
+    poor = is_poor(totals)
+    totals = np.where(poor, 1.0, totals)
     values = np.stack(numerators, axis=1) / totals[:, None]
     if len(sums) > 1:
         mean = np.empty((len(totals), d))
@@ -506,7 +512,12 @@ def fit_from_sums(
         square -= mean[:, :, None] * mean[:, None, :]
         cross -= mean[:, :, None] * values[:, None, :]
         values = _line_at_0(values, mean, square, cross)
-    return values, is_poor
+    return values, poor
+
+
+def is_poor(totals: Array) -> npt.NDArray[np.bool_]:
+    """Tell where the kernels sum to nothing, or to what has lost digits."""
+    return ~(totals > _SMALLEST_TOTAL)
 
 
 def _line_at_0(mean_y: Array, mean_u: Array, spread: Array, cross: Array) -> Values:
@@ -554,16 +565,8 @@ def _estimate_far(
     own = chosen if queries is None else None
     if isinstance(kernel.density, Compact):
         return nearest(rows, Q, own, bandwidth, run=run).values
-    n_pairs = len(rows.X) * (rows.X.shape[1] if order == 1 else 1)
-    n_block = max(1, _CELLS // n_pairs)
-
-    def block(start: int) -> Values:
-        part = slice(start, start + n_block)
-        ids = None if own is None else own[part]
-        far = FarRows.of(rows, Q[part], ids, kernel.density, order, bandwidth)
-        return far.values(Q[part], bandwidth)
-
-    values = np.vstack(run((block, (i,)) for i in range(0, len(Q), n_block)))
+    far = far_rows(rows, Q, own, kernel.density, order, bandwidth, run=run)
+    values = far.values(Q, bandwidth)
     is_lost = np.isnan(values[:, 0])
     if is_lost.any():
         ids = None if own is None else own[is_lost]
@@ -571,8 +574,7 @@ def _estimate_far(
     return values
 
 
-@dataclass(frozen=True)
-class FarRows:
+class FarRows(NamedTuple):
     """What some rows are for queries that are far from them, by logarithms.
 
     Shares are those of the sum of the kernels. Where the logarithms of all are -inf,
@@ -604,45 +606,6 @@ class FarRows:
     step: Any = None
     spread: Any = None
     cross: Any = None
-
-    @classmethod
-    def of(
-        cls,
-        rows: Rows,
-        queries: Array,
-        own: Array | None,
-        density: Function1D,
-        order: int,
-        bandwidth: Array,
-    ) -> "FarRows":
-        """Compare all pairs, but the row of each query's own, -1 if it has none."""
-        X, d = rows.X, rows.X.shape[1]
-        with np.errstate(divide="ignore", over="ignore"):
-            logs = np.log(rows.weights)[None].repeat(len(queries), axis=0)
-            for k in range(d):
-                u = (queries[:, k, None] - X[:, k]) / bandwidth[k]
-                logs += _log_kernel(density, u)
-        if own is not None:
-            has_own = np.flatnonzero(own >= 0)
-            logs[has_own, own[has_own]] = -np.inf
-        top = logs.max(axis=1)
-        is_lost = np.isneginf(top)
-        shares = np.exp(logs - np.where(is_lost, 0.0, top)[:, None])
-        shares[is_lost] = 1.0
-        total = shares.sum(axis=1)
-        shares /= total[:, None]
-        means = shares @ rows.targets
-        if order == 0:
-            return cls(top, total, means)
-        center = X[logs.argmax(axis=1)]
-        with np.errstate(over="ignore"):
-            steps = (X - center[:, None]) / bandwidth  # against the sense of u
-        steps = np.where(shares[:, :, None] > 0.0, steps.clip(-_FAR, _FAR), 0.0)
-        mean = np.einsum("qn,qnk->qk", shares, steps)
-        steps -= mean[:, None]
-        spread = np.einsum("qn,qnk,qnl->qkl", shares, steps, steps)
-        cross = np.einsum("qn,qnk,nj->qkj", shares, steps, rows.targets)
-        return cls(top, total, means, center, mean, spread, cross)
 
     def add(self, other: "FarRows", bandwidth: Array) -> "FarRows":
         """Join other rows, for the same queries."""
@@ -683,6 +646,66 @@ class FarRows:
             distance = distance.clip(-1e140, 1e140)
             values = _line_at_0(values, distance, self.spread, -self.cross)
         return np.where(np.isneginf(self.top)[:, None], np.nan, values)
+
+
+def far_rows(
+    rows: Rows,
+    queries: Array,
+    own: Array | None,
+    density: Function1D,
+    order: int,
+    bandwidth: Array,
+    *,
+    run: _parallel.Run,
+) -> FarRows:
+    """Compare queries with all rows but the own one of each, -1 if it has none."""
+    n_pairs = len(rows.X) * (rows.X.shape[1] if order == 1 else 1)
+    n_block = max(1, _CELLS // n_pairs)
+
+    def compare(start: int) -> FarRows:
+        part = slice(start, start + n_block)
+        ids = None if own is None else own[part]
+        return _far_block(rows, queries[part], ids, density, order, bandwidth)
+
+    parts = run((compare, (i,)) for i in range(0, len(queries), n_block))
+    return FarRows(*_stacked(parts))
+
+
+def _far_block(
+    rows: Rows,
+    queries: Array,
+    own: Array | None,
+    density: Function1D,
+    order: int,
+    bandwidth: Array,
+) -> FarRows:
+    X, d = rows.X, rows.X.shape[1]
+    with np.errstate(divide="ignore", over="ignore"):
+        logs = np.log(rows.weights)[None].repeat(len(queries), axis=0)
+        for k in range(d):
+            u = (queries[:, k, None] - X[:, k]) / bandwidth[k]
+            logs += _log_kernel(density, u)
+    if own is not None:
+        has_own = np.flatnonzero(own >= 0)
+        logs[has_own, own[has_own]] = -np.inf
+    top = logs.max(axis=1)
+    is_lost = np.isneginf(top)
+    shares = np.exp(logs - np.where(is_lost, 0.0, top)[:, None])
+    shares[is_lost] = 1.0
+    total = shares.sum(axis=1)
+    shares /= total[:, None]
+    means = shares @ rows.targets
+    if order == 0:
+        return FarRows(top, total, means)
+    center = X[logs.argmax(axis=1)]
+    with np.errstate(over="ignore"):
+        steps = (X - center[:, None]) / bandwidth  # against the sense of u
+    steps = np.where(shares[:, :, None] > 0.0, steps.clip(-_FAR, _FAR), 0.0)
+    mean = np.einsum("qn,qnk->qk", shares, steps)
+    steps -= mean[:, None]
+    spread = np.einsum("qn,qnk,qnl->qkl", shares, steps, steps)
+    cross = np.einsum("qn,qnk,nj->qkj", shares, steps, rows.targets)
+    return FarRows(top, total, means, center, mean, spread, cross)
 
 
 def _log_kernel(density: Function1D, u: Array) -> Values:
@@ -749,7 +772,7 @@ def nearest(
     tree = cKDTree(X)
     rounding = 16.0 * d * np.finfo(np.float64).eps
 
-    def find(part: slice) -> Nearest:
+    def look(part: slice) -> Nearest:
         if own is None:
             least, _ = tree.query(Q[part], p=1)
         else:
@@ -763,7 +786,7 @@ def nearest(
         if len(counts) > 1 and counts.sum() > _CELLS:  # many rows at a place
             middle = part.start + len(counts) // 2
             halves = slice(part.start, middle), slice(middle, part.start + len(counts))
-            return _stacked([find(half) for half in halves])
+            return Nearest(*_stacked([look(half) for half in halves]))
         ids = np.concatenate(tree.query_ball_point(Q[part], radius, p=1)).astype(int)
         places = np.arange(len(counts)).repeat(counts)
         starts = np.cumsum(counts) - counts
@@ -773,17 +796,18 @@ def nearest(
         if own is not None:
             distances[ids == own[part][places]] = np.inf
         # Rounding may not tell apart what is as near.
-        nearest = np.minimum.reduceat(distances, starts)
-        counted = distances <= _AS_NEAR * nearest[places]
+        bounds = np.minimum.reduceat(distances, starts)
+        counted = distances <= _AS_NEAR * bounds[places]
         weights = rows.weights[ids] * (counted & np.isfinite(distances))
         totals = np.add.reduceat(weights, starts)
         sums = np.add.reduceat(weights[:, None] * rows.targets[ids], starts)
-        return Nearest(nearest, totals, sums)
+        return Nearest(bounds, totals, sums)
 
     n_block = 256
     parts = [slice(i, i + n_block) for i in range(0, len(Q), n_block)]
-    return _stacked(run((find, (part,)) for part in parts))
+    return Nearest(*_stacked(run((look, (part,)) for part in parts)))
 
 
-def _stacked(parts: Sequence[Nearest]) -> Nearest:
-    return Nearest(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+def _stacked(parts: Sequence[tuple[Any, ...]]) -> list[Any]:
+    columns = zip(*parts, strict=True)
+    return [None if each[0] is None else np.concatenate(each) for each in columns]

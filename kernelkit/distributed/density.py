@@ -61,7 +61,9 @@ class ProductKernelDensity(density.ProductKernelDensity):
         n_most = int(survey.parts.boxes.rows.max())
         functions = [kernel.density] * self.n_features_in_
         self.algorithm_ = plain.choose(self.algorithm, n_most, n_most, functions)
-        self.bandwidth_ = spread.resolve(owner, self.bandwidth, survey, kernel)
+        self.bandwidth_ = spread.resolve(
+            owner, self.bandwidth, survey, survey.told, kernel
+        )
         self.sample_weight_ = None if survey.equal_weights else sample_weight
         self._survey = survey
         return self
@@ -124,13 +126,13 @@ class ProductKernelDensity(density.ProductKernelDensity):
         sums = self._product_sums(products, 0.5**d)
         if not products:
             sums = CdfSums(self._kernel_of_fit, self.bandwidth_, self._weighing())
-        meeting, queries = self._meet(X, sums)
+        meeting = self._meet(X, sums)
         whole = self._total_weight()
         shares = [
             chunks.task("density-share", _share, total, whole)
             for total in meeting.totals(sums, "density-cdf")
         ]
-        return meeting.given_back(queries, shares)
+        return meeting.given_back(shares)
 
     def evaluate_grid(self, axes: Any) -> Array:
         """Evaluate the density at every node of a rectilinear grid.
@@ -190,7 +192,7 @@ class ProductKernelDensity(density.ProductKernelDensity):
         if self._survey is None:
             return super()._share(rows)
         sums = self._density_sums()
-        meeting, _ = self._meet(rows, sums)
+        meeting = self._meet(rows, sums)
         (totals,) = chunks.compute(*meeting.totals(sums, "density"))
         sizes = self._reduce("density-sizes", _sizes, rows, self._kernel_of_fit, sums)
         return np.maximum(totals[0], 0.0) / sizes
@@ -224,16 +226,9 @@ class ProductKernelDensity(density.ProductKernelDensity):
             return parts.boxes.rows.astype(np.float64)
         return parts.totals / heaviest
 
-    def _meet(self, X: Any, sums: Any) -> tuple[Meeting, Survey | None]:
-        """Plan which rows meet which queries, and tell about these if they are Dask."""
+    def _meet(self, X: Any, sums: Any) -> Meeting:
         assert self._survey is not None
-        if X is None:
-            return Meeting.of_surveys(self._survey, None, sums), self._survey
-        if not chunks.is_collection(X):
-            return Meeting.of_array(self._survey, check.query_data(self, X)), None
-        rows = chunks.rows_of(X)
-        queries = boxes.survey("density", rows, _query_rows, self, reset=False)
-        return Meeting.of_surveys(self._survey, queries, sums), queries
+        return Meeting.of("density", self, self._survey, X, sums)
 
     def _reduce(self, step: str, function: Any, *arguments: Any) -> Array:
         assert self._survey is not None
@@ -244,7 +239,7 @@ class ProductKernelDensity(density.ProductKernelDensity):
 
     def _log_density(self, X: Any, *, leave_out: bool) -> Any:
         sums = self._density_sums(own=not leave_out)
-        meeting, queries = self._meet(X, sums)
+        meeting = self._meet(X, sums)
         totals = kernel_pairs.held(meeting.totals(sums, "density"))
         faint = [chunks.task("density-faint", _faint, each, sums) for each in totals]
         again = meeting.again(
@@ -269,17 +264,13 @@ class ProductKernelDensity(density.ProductKernelDensity):
                 chunks.task("density-rest", _less_log_rest, *each, weighing)
                 for each in zip(logs, blocks, others.tolist(), strict=True)
             ]
-        result = meeting.given_back(queries, logs)
-        return result if queries is None else result.persist()
+        result = meeting.given_back(logs)
+        return result if meeting.survey is None else result.persist()
 
 
 def _training_rows(rows: Rows, model: BaseEstimator) -> Rows:
     X = check.fit_data(model, rows.X)
     return Rows(X, None, check.part_weights(rows.weights, X))
-
-
-def _query_rows(rows: Rows, model: BaseEstimator) -> Rows:
-    return Rows(check.query_data(model, rows.X))
 
 
 def _share(totals: Array, whole: float) -> Array:

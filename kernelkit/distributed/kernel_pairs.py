@@ -8,13 +8,16 @@ from typing import Any
 import dask
 import numpy as np
 from dask.delayed import Delayed
+from sklearn.base import BaseEstimator
 
 from kernelkit import _parallel
+from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.density.kde import cdf_sums
 from kernelkit.density.kernel_sums import kernel_sums
 from kernelkit.density.kernels1d import Exponential, Function1D, find
-from kernelkit.distributed import cells, chunks
+from kernelkit.density.regression import Scale
+from kernelkit.distributed import boxes, cells, chunks
 from kernelkit.distributed.boxes import Boxes, Parts, Survey
 from kernelkit.distributed.cells import Cells
 from kernelkit.distributed.chunks import Piece, Rows
@@ -36,13 +39,12 @@ class Weights:
     ----------
     heaviest : float or None
         Largest weight of a row; None if all weigh the same.
-    base, size : ndarray of shape (n_outputs,) or None
-        Targets count as ``(y - base) / size``, each in a channel of its own.
+    scale : Scale or None
+        Of targets, each of which counts in a channel of its own.
     """
 
     heaviest: float | None
-    base: Array | None = None
-    size: Array | None = None
+    scale: Scale | None = None
 
     def of(self, rows: Rows) -> Array:
         """Return weights up to 1, (n_rows,)."""
@@ -53,13 +55,13 @@ class Weights:
 
     def targets(self, rows: Rows) -> Array:
         """Return targets without a unit, (n_rows, n_outputs)."""
-        targets: Array = (rows.y.reshape(len(rows.X), -1) - self.base) / self.size
-        return targets
+        assert self.scale is not None
+        return self.scale.targets(rows.y.reshape(len(rows.X), -1))
 
     def channels(self, rows: Rows) -> Array:
         """Return weights, and their products with the targets, (n_channels, n_rows)."""
         weights = self.of(rows)
-        if self.base is None:
+        if self.scale is None:
             return weights[None]
         return np.vstack([weights, weights * self.targets(rows).T])
 
@@ -198,6 +200,8 @@ class Meeting:
     data, queries : Parts
     own : bool
         The queries are the rows.
+    survey : Survey or None
+        Of the queries as they came; None if these are in memory.
     regrouped : Cells or None
         Where results for the queries have to return from.
     """
@@ -205,44 +209,46 @@ class Meeting:
     data: Parts
     queries: Parts
     own: bool
+    survey: Survey | None
     regrouped: Cells | None = None
 
     @classmethod
-    def of_array(cls, data: Survey, X: Array) -> "Meeting":
-        """Compare rows with queries in memory."""
-        box = Boxes(np.array([len(X)]), X.min(axis=0)[None], X.max(axis=0)[None])
-        block = chunks.argument_once(Rows(X), "queries")
-        queries = Parts([block], box, np.array([float(len(X))]))
-        return cls(data.parts, queries, own=False)
-
-    @classmethod
-    def of_surveys(cls, data: Survey, queries: Survey | None, sums: Any) -> "Meeting":
-        """Compare rows with those of a survey, or with themselves; in cells if it pays.
+    def of(
+        cls, step: str, model: BaseEstimator, data: Survey, X: Any, sums: Any
+    ) -> "Meeting":
+        """Look at queries in a collection; regroup them and the rows if that pays.
 
         Parameters
         ----------
+        step : str
+        model : estimator
+            Whose queries these are.
         data : Survey
-        queries : Survey or None
+            Of the rows.
+        X : array-like, dask array or frame, or None
             None stands for the rows themselves.
         sums : ProductSums or CdfSums
+            What will be compared.
         """
-        own = queries is None
-        asking = data if queries is None else queries
+        if X is not None and not chunks.is_collection(X):
+            X = check.query_data(model, X)
+            box = Boxes(np.array([len(X)]), X.min(axis=0)[None], X.max(axis=0)[None])
+            block = chunks.argument_once(Rows(X), step)
+            return cls(data.parts, Parts([block], box, box.rows), False, None)
+        own = X is None
+        asking = data
+        if not own:
+            rows = chunks.rows_of(X)
+            asking = boxes.survey(step, rows, _query_rows, model, reset=False)
         surveys = [data] if own else [data, asking]
 
         def seconds(data: Boxes, queries: Boxes) -> float:
             return float(sums.seconds(data, queries, own=own))
 
         if not cells.pay(surveys, seconds):
-            return cls(data.parts, asking.parts, own)
+            return cls(data.parts, asking.parts, own, asking)
         groups = [cells.regroup(survey, cells.cut(survey)) for survey in surveys]
-        return cls(groups[0].parts, groups[-1].parts, own, groups[-1])
-
-    def restore(self, results: Sequence[Delayed]) -> list[Delayed]:
-        """Bring results, whose first axis is that of queries, to where these were."""
-        if self.regrouped is None:
-            return list(results)
-        return self.regrouped.restore(results)
+        return cls(groups[0].parts, groups[-1].parts, own, asking, groups[-1])
 
     def totals(self, sums: Any, step: str) -> list[Delayed]:
         """Plan the sums, (size, n_queries) for each part of the queries."""
@@ -262,9 +268,9 @@ class Meeting:
                 pieces.append(chunks.task(step, _meet, *task))
             factored = np.flatnonzero(pairs.factored[j])
             if factored.size:
-                boxes = Boxes(*(part[factored] for part in _fields(data.boxes)))
+                around = Boxes(*(part[factored] for part in _fields(data.boxes)))
                 sides = pairs.sides[j, factored]
-                task = len(pieces), block, corners, factored, boxes, sides, shared
+                task = len(pieces), block, corners, factored, around, sides, shared
                 pieces.append(chunks.task(f"{step}-corners", _from_corners, *task))
                 groups.append(tuple(factored.tolist()))
             piece = chunks.tree(pieces, np.add, step) if pieces else None
@@ -319,23 +325,15 @@ class Meeting:
         return results
 
     def given_back(
-        self, survey: Survey | None, results: Sequence[Delayed], **form: Any
+        self, results: Sequence[Delayed], shape: tuple[int, ...] = ()
     ) -> Any:
-        """Return results for the queries.
-
-        Parameters
-        ----------
-        survey : Survey or None
-            Of queries in a collection, for which a Dask array is made.
-        results : sequence of Delayed
-            For each part of the queries.
-        **form : object
-            Shape and dtype of a result.
-        """
-        if survey is None:
+        """Return results, of a shape, for the queries: a Dask array if they are one."""
+        if self.survey is None:
             (result,) = chunks.compute(*results)
             return result
-        return survey.stack(self.restore(results), **form)
+        if self.regrouped is not None:
+            results = self.regrouped.restore(results)
+        return self.survey.stack(results, shape)
 
     def _corners(self, factored: Array, sums: Delayed, step: str) -> Delayed | None:
         """Plan sums at the corners of the parts, with blanks where none are needed."""
@@ -365,6 +363,10 @@ def held(tasks: Sequence[Delayed]) -> list[Delayed]:
 
 def _fields(boxes: Boxes) -> tuple[Array, Array, Array]:
     return boxes.rows, boxes.low, boxes.high
+
+
+def _query_rows(rows: Rows, model: BaseEstimator) -> Rows:
+    return Rows(check.query_data(model, rows.X))
 
 
 def _meet(

@@ -1,6 +1,7 @@
 """Bandwidths by the spread of rows in Dask chunks."""
 
 import math
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -61,13 +62,11 @@ class Moments(NamedTuple):
             np.ldexp(bandwidths.root_mean_square(steps, weights), exponent),
         )
 
-    def add(self, other: "Moments | None") -> "Moments":
+    def add(self, other: "Moments") -> "Moments":
         """Join what other rows tell.
 
         Source: Chan, Golub & LeVeque (1983), The American Statistician 37(3), 242-247.
         """
-        if other is None:
-            return self
         heaviest = max(self.heaviest, other.heaviest)
         own, their = self.heaviest / heaviest, other.heaviest / heaviest
         total = self.total * own + other.total * their
@@ -92,7 +91,13 @@ class Moments(NamedTuple):
         )
 
 
-def resolve(owner: str, bandwidth: Any, survey: Survey, kernel: Kernel) -> Array:
+def resolve(
+    owner: str,
+    bandwidth: Any,
+    survey: Survey,
+    told: Sequence[Moments | None],
+    kernel: Kernel,
+) -> Array:
     """Turn the `bandwidth` parameter into a number per feature.
 
     Parameters
@@ -101,14 +106,15 @@ def resolve(owner: str, bandwidth: Any, survey: Survey, kernel: Kernel) -> Array
         Name of the estimator, for messages.
     bandwidth : str, float or array-like of shape (n_features,)
     survey : Survey
-        Which has asked for `Moments.of`.
+    told : sequence of Moments or None
+        Of each part of the rows.
     kernel : Kernel
     """
     if not isinstance(bandwidth, str):
         n_features = survey.parts.boxes.low.shape[1]
         return check.bandwidth_numbers(owner, bandwidth, n_features)
-    told = [moments for moments in survey.told if moments is not None]
-    moments = reduce(Moments.add, told)
+    first, *others = [moments for moments in told if moments is not None]
+    moments = reduce(Moments.add, others, first)
     size = moments.size
     if bandwidth == "silverman":
         quartiles = _quartiles(survey, moments.low, moments.high)

@@ -126,7 +126,7 @@ class TestCounts:
     @given(X=TIED_ROWS, size=st.integers(2, 9), other=st.integers(3, 9), data=st.data())
     @pytest.mark.parametrize("through_cells", [False, True])
     def test_ties_anywhere(self, through_cells, X, size, other, data):
-        """Seen red with cells of rows that are <= a cut."""
+        """Seen red with the boxes of a sample of the rows."""
         upper = np.array(data.draw(st.tuples(*[st.booleans()] * X.shape[1])))
         signs = np.where(upper, 1, -1)
         model = MultivariateECDF().fit(dask.array.from_array(X, (size, -1)))
@@ -161,14 +161,14 @@ class TestCounts:
 
     def test_chunks_of_several_dtypes(self):
         """Seen red with boxes stacked in the dtype that NumPy promotes to."""
-        blocks = [np.array([[2**53 + 1], [3]]), np.array([[2.0**53], [0.5]])]
+        blocks = [np.array([[2**53 + 1]]), np.array([[2.0**53]])]
         X = dask.array.concatenate(
-            [dask.array.from_delayed(delayed(b), (2, 1), dtype=float) for b in blocks]
+            [dask.array.from_delayed(delayed(b), (1, 1), dtype=float) for b in blocks]
         )
 
         got = MultivariateECDF().fit(X).cdf().compute()
 
-        assert got.tolist() == [1.0, 0.5, 0.75, 0.25]
+        assert got.tolist() == [1.0, 0.5]
 
     @pytest.mark.parametrize("algorithm", ["tree", "bitset", "brute"])
     def test_algorithms(self, algorithm):
@@ -187,8 +187,11 @@ class TestCounts:
         """Seen red with the columns of a group in another order."""
         monkeypatch.setattr(ecdf, "_GROUP", 200)
 
-        assert_same(rows("infinite", 2), rows("infinite", 2, 60), WEIGHTS, "seven")
-        assert_same(rows("infinite", 2), rows("infinite", 2, 60), cut="seven")
+        X = rows("infinite", 2)
+        X = X[np.argsort(X[:, 0])]
+
+        assert_same(X, rows("infinite", 2, 60), WEIGHTS, "seven")
+        assert_same(X, rows("infinite", 2, 60), cut="seven")
 
 
 class TestWeights:
