@@ -26,7 +26,7 @@ each_class = pytest.mark.parametrize("Estimator", CLASSES)
     expected_failed_checks=lambda e: EXPECTED_FAILURES.get(type(e).__name__, {}),
 )
 def test_common_check(estimator, check):
-    """Seen red with a `fit` that keeps the caller's rows in an attribute."""
+    """Seen red with an attribute of another name set by `fit`."""
     check(estimator)
 
 

@@ -297,7 +297,7 @@ class TestRefusals:
             on_dask().fit(rows, y)
 
     def test_parameters(self):
-        """Seen red with parameters looked at by the plain path only."""
+        """Seen red without `check.params`, and without the look at the loss."""
         with pytest.raises(ValueError, match="The 'C' parameter of NTKSVC"):
             on_dask(C=-1.0).fit(chunked(X), TWO)
         with pytest.raises(ValueError, match="is for loss='hinge'"):
