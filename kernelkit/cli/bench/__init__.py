@@ -147,7 +147,8 @@ def run(args: argparse.Namespace) -> int:
         for name in ("grid", "centers"):
             if getattr(args, name) is not None:
                 parameters[name] = getattr(args, name)
-        record = report.as_json(parameters, cases, methods, absent)
+        packages = dict.fromkeys(method.package for method in methods)
+        record = report.as_json(parameters, cases, [*packages], absent)
         write_file(args.json, [record], force=args.force)
     if args.plot is not None:
         write_file(args.plot, [report.as_png(title, cases)], force=args.force)

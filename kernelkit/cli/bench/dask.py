@@ -14,7 +14,7 @@ from sklearn.preprocessing import PolynomialFeatures
 
 import kernelkit
 from kernelkit.cli.bench import cases, report
-from kernelkit.cli.bench.cases import MEASURES, Array, Method
+from kernelkit.cli.bench.cases import MEASURES, Array
 from kernelkit.cli.output import write_file
 from kernelkit.cli.progress import progress
 from kernelkit.exceptions import MissingDependencyError
@@ -108,8 +108,7 @@ def run(args: Namespace) -> int:
             "repeat": args.repeat,
             "seed": args.seed,
         }
-        packages = [Method(name, name, "", len) for name in _PACKAGES]
-        record = report.as_json(parameters, found, packages, [])
+        record = report.as_json(parameters, found, _PACKAGES, [])
         write_file(args.json, [record], force=args.force)
     return 0 if all(case.is_right for case in found) else _DIFFERS
 
@@ -131,12 +130,13 @@ def _run_case(args: Namespace, task: _Task, n: int, d: int, workers: int) -> _Ca
 
     queries = np.random.default_rng(args.seed).standard_normal((_QUERIES, d))
     X, y = _draw(args.seed, n, d)
-    head = X[:_JUDGED], y[:_JUDGED]
+    X_head, y_head = X[:_JUDGED], y[:_JUDGED]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # searches end early
-        got, drawn = task.solve(distributed, *head, queries, None)
-        in_memory = [part.compute() for part in head]
-        expected, _ = task.solve(kernelkit, *in_memory, queries, drawn)
+        got, drawn = task.solve(distributed, X_head, y_head, queries, None)
+        expected, _ = task.solve(
+            kernelkit, X_head.compute(), y_head.compute(), queries, drawn
+        )
 
         def solve() -> float:
             start = time.perf_counter()
@@ -154,7 +154,7 @@ def _run_case(args: Namespace, task: _Task, n: int, d: int, workers: int) -> _Ca
         cold_seconds=cold,
         warm_seconds=warm,
         rows_per_second=n / warm["median"],
-        n_judged=len(head[0]),
+        n_judged=len(X_head),
         error=MEASURES[task.error](np.abs(got - expected), expected),
         tolerance=task.tolerance,
     )

@@ -173,12 +173,11 @@ def _errors(method: Method, cases: Sequence[Case]) -> list[str]:
 
 def as_json(
     parameters: dict[str, Any],
-    cases: Sequence[Case],
-    methods: Sequence[Method],
+    cases: Sequence[Any],
+    packages: Sequence[str],
     absent: Sequence[str],
 ) -> bytes:
     """Form a record of everything, with the machine and the versions."""
-    packages = dict.fromkeys(method.package for method in methods)
     record = {
         "schema": "kernelkit.bench/1",
         "machine": machine.describe(),
