@@ -18,6 +18,12 @@ CLASSES = [
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The objective still fell:sklearn.exceptions.ConvergenceWarning"
 )
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The features have rank:UserWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:The objective still fell:sklearn.exceptions.ConvergenceWarning"
+    ),
+]
 each_class = pytest.mark.parametrize("Estimator", CLASSES)
 
 
