@@ -137,7 +137,8 @@ class TestSameDesign:
     @pytest.mark.parametrize("y", [Y, TWO])
     @each_weights
     def test_any_cut(self, cut, y, weights):
-        """Seen red with numbers of rows within their chunks."""
+        """Seen red with numbers of rows from the first one of all in each chunk, with places
+        among the rows with weight, and with equal masses."""
         parts = [None if part is None else chunked(part, cut) for part in (y, weights)]
 
         got = model(PolynomialFeatures(2)).fit(chunked(X, cut), *parts)
@@ -235,12 +236,13 @@ class TestSameDesign:
             ([1.0, 1e-6, 1.0], [1e8, 1e3, -1e12]),
         ],
     )
-    def test_any_unit(self, scales, shifts):
-        """Seen red with squares of features that are not scaled, and with zero for a
-        centre."""
+    @pytest.mark.parametrize("cut", ["one", "seven"])
+    def test_any_unit(self, scales, shifts, cut):
+        """Seen red with features that are not scaled, if all are in one chunk, and with
+        zero for a centre."""
         rows = X * scales + shifts
 
-        got = model().fit(chunked(rows, "seven"), Y)
+        got = model().fit(chunked(rows, cut), Y)
 
         expected = plain().fit(rows, Y)
         np.testing.assert_array_equal(got.design_.indices, expected.design_.indices)
@@ -271,7 +273,7 @@ class TestSameDesign:
         assert got.coef_[3:].tolist() == [0.0, 0.0, 0.0]
 
     def test_constant_in_each_chunk(self):
-        """Seen red with a feature that is dropped if it is constant in a chunk."""
+        """Seen red without the move to a common centre."""
         rows = np.column_stack([X[:, 0], np.arange(300) // 100])
 
         got = model().fit(chunked(rows, "three"), Y)
@@ -305,8 +307,7 @@ class TestSameDesign:
         assert_same(at_once, on_demand)
 
     def test_workers_do_not_change_a_bit(self, client):
-        """Seen red with as many threads in a chunk as there are cores, where chunks
-        are large."""
+        """On two workers and in this thread."""
         rows, y = chunked(np.tile(X, (10, 1)), "three"), np.tile(Y, 10)
         regressor = model(LegendreBasis(4), random_state=3)
         by_workers = clone(regressor).fit(rows, y)
@@ -510,11 +511,16 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"In chunk \d: Negative values"):
             model().select(chunked(X), chunked(-WEIGHTS))
 
-    def test_lengths(self):
+    def test_lengths(self, monkeypatch):
+        """Seen red with numbers in memory that are counted after the draw."""
+        steps = counting(monkeypatch)
+
         with pytest.raises(ValueError, match="inconsistent numbers of samples"):
             model().fit(chunked(X), Y[:-1])
         with pytest.raises(ValueError, match="inconsistent numbers of samples"):
             model().fit(chunked(X), chunked(Y[:-1]))
+
+        assert steps == []
 
     def test_no_rows(self):
         with pytest.raises(ValueError, match="without a row"):
