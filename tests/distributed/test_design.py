@@ -137,7 +137,7 @@ class TestSameDesign:
     @pytest.mark.parametrize("y", [Y, TWO])
     @each_weights
     def test_any_cut(self, cut, y, weights):
-        """Seen red with numbers of rows from the first one of all in each chunk, with places
+        """Seen red with rows of chunks numbered from the first row of all, with places
         among the rows with weight, and with equal masses."""
         parts = [None if part is None else chunked(part, cut) for part in (y, weights)]
 
