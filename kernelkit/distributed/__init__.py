@@ -6,6 +6,7 @@ gathered: a fit adds up what tasks say of their chunks, and results for Dask que
 Dask arrays.
 """
 
+from kernelkit.distributed.density import ProductKernelDensity
 from kernelkit.distributed.design import DesignLeastSquares
 from kernelkit.distributed.ecdf import MultivariateECDF
 from kernelkit.distributed.ntk import NTKSVC
@@ -15,6 +16,7 @@ from kernelkit.distributed.rbf_network import (
     GaussianRBFClassifier,
     GaussianRBFRegressor,
 )
+from kernelkit.distributed.regression import ProductKernelRegressor
 
 __all__ = [
     "NTKSVC",
@@ -23,5 +25,7 @@ __all__ = [
     "GaussianRBFRegressor",
     "MultivariateECDF",
     "NystroemRidge",
+    "ProductKernelDensity",
+    "ProductKernelRegressor",
     "predict",
 ]

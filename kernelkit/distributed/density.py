@@ -24,7 +24,59 @@ _Scaled = tuple[Array, Array]  # sums, and exponents of factors
 
 
 class ProductKernelDensity(density.ProductKernelDensity):
-    """TODO"""
+    r"""Exact kernel density estimate with a product kernel, of rows in Dask chunks.
+
+    `fit` looks at each chunk once and keeps the collection as it is, not computed.
+    Methods sum the kernel over pairs of chunks of training rows and of queries. Of
+    pairs that lie apart, compact kernels need none. Those that decay exponentially
+    without waves, all but "silverman", factor where a pair of chunks lies apart in a
+    feature: chunks apart in all features enter by sums at the corners of their box,
+    others by a sum over fewer features. The Gaussian and "silverman" skip only pairs
+    whose terms underflow. Where chunks in no order are all over space, workers first
+    regroup the rows into cells, if that is estimated to pay.
+
+    Parameters are those of `kernelkit.ProductKernelDensity`, of which this is a
+    subclass: it is that class itself for training rows in memory. Of the rules for the
+    bandwidth, "cv_ml" and "cv_ls" are refused, as each step of their search compares
+    all rows: take what `kernelkit.select_bandwidth` chooses for a sample. After a fit
+    of a Dask collection there is no `X_fit_`, `sample_weight_` is what was passed (None
+    if all rows weigh the same), and `algorithm_` is for two chunks of the largest size.
+
+    See Also
+    --------
+    kernelkit.ProductKernelDensity : Parameters, attributes and methods.
+    predict : For any fitted estimator.
+
+    Notes
+    -----
+    Bandwidths and densities are those of the plain class up to rounding, 1e-12 of the
+    value; where a density is so small that it has a logarithm only, up to 1e-15 of its
+    exponent. Sums are added in an order that does not depend on workers, and neither
+    does a bit of the result. Draws of `sample` are others than those of the plain
+    class, and the same for the same seed and chunks.
+
+    A logarithm of the density of Dask queries takes up to two looks at the rows: where
+    the sum of the kernels underflows, another one adds logarithms, for these queries
+    only. So `score_samples` and `loo_log_density` compute the sums at once, and
+    workers hold the result: 8 bytes for each query.
+
+    To the client come, for each chunk, some numbers for each feature and 128 rows; when
+    rows are regrouped also the number of rows of each chunk in each cell. `X` is read
+    at the fit, up to 5 times more for bandwidth="silverman", for each call of a method,
+    and once more if rows are regrouped or if a sum underflows. It must give the same
+    rows each time.
+
+    Examples
+    --------
+    >>> import dask.array
+    >>> from kernelkit.distributed import ProductKernelDensity
+    >>> X = dask.array.from_array([[0.0], [1.0], [3.0]], chunks=1)
+    >>> density = ProductKernelDensity(bandwidth=1.0).fit(X)
+    >>> density.score_samples([[0.0], [1000.0]]).round(2).tolist()
+    [-1.44, -998.62]
+    >>> density.cdf().compute().round(3).tolist()
+    [0.236, 0.46, 0.803]
+    """
 
     _survey: Survey | None = None
 
@@ -123,7 +175,7 @@ class ProductKernelDensity(density.ProductKernelDensity):
             return prediction.mapped(self, "cdf", X)
         d = self.n_features_in_
         products = cdf_products(self._kernel(), d)
-        sums = self._product_sums(products, 0.5**d)
+        sums: Any = self._product_sums(products, 0.5**d)
         if not products:
             sums = CdfSums(self._kernel_of_fit, self.bandwidth_, self._weighing())
         meeting = self._meet(X, sums)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import dask
 import numpy as np
+from dask.base import persist
 from dask.delayed import Delayed
 from sklearn.base import BaseEstimator
 
@@ -258,25 +258,24 @@ class Meeting:
         corners = self._corners(pairs.factored, shared, step)
         totals = []
         for j, block in enumerate(queries.blocks):
-            met = np.flatnonzero(pairs.n_open[j])
-            groups = [(int(i),) for i in met]
+            met = np.flatnonzero(pairs.n_open[j]).tolist()
+            rows = data.boxes.rows[met].tolist()
             pieces = []
             for t, i in enumerate(met):
                 other = None if self.own and i == j else block
-                sides = pairs.sides[j, i]
-                task = t, data.blocks[i], other, sides, shared
-                pieces.append(chunks.task(step, _meet, *task))
-            factored = np.flatnonzero(pairs.factored[j])
-            if factored.size:
-                around = Boxes(*(part[factored] for part in _fields(data.boxes)))
-                sides = pairs.sides[j, factored]
-                task = len(pieces), block, corners, factored, around, sides, shared
-                pieces.append(chunks.task(f"{step}-corners", _from_corners, *task))
-                groups.append(tuple(factored.tolist()))
-            piece = chunks.tree(pieces, np.add, step) if pieces else None
-            rows = tuple(int(data.boxes.rows[list(g)].sum()) for g in groups)
+                pair = data.blocks[i], other, pairs.sides[j, i]
+                pieces.append(chunks.task(step, _meet, t, *pair, shared))
+            apart = np.flatnonzero(pairs.factored[j])
+            if apart.size:
+                around = Boxes(*(part[apart] for part in _fields(data.boxes)))
+                parts = corners, apart, around, pairs.sides[j, apart]
+                piece = len(pieces), block, *parts, shared
+                pieces.append(chunks.task(f"{step}-far", _from_corners, *piece))
+                rows.append(int(around.rows.sum()))
+            added = chunks.tree(pieces, np.add, step) if pieces else None
             shape = sums.size, int(queries.boxes.rows[j])
-            totals.append(chunks.task(f"{step}-total", _total, piece, rows, shape))
+            total = added, tuple(rows), shape
+            totals.append(chunks.task(f"{step}-total", _total, *total))
         return chunks.flat(totals)
 
     def again(
@@ -337,28 +336,19 @@ class Meeting:
 
     def _corners(self, factored: Array, sums: Delayed, step: str) -> Delayed | None:
         """Plan sums at the corners of the parts, with blanks where none are needed."""
-        data, needed = self.data, factored.any(axis=0)
-        if not needed.any():
+        data, needed = self.data, np.flatnonzero(factored.any(axis=0)).tolist()
+        if not needed:
             return None
-        tables = [
-            chunks.task(
-                f"{step}-corners",
-                _corner,
-                data.blocks[i],
-                data.boxes.low[i],
-                data.boxes.high[i],
-                sums,
-            )
-            if needed[i]
-            else None
-            for i in range(len(data.blocks))
-        ]
-        return chunks.task(f"{step}-corners", _listed, *tables)
+        tables: list[Delayed | None] = [None] * len(data.blocks)
+        for i in needed:
+            part = data.blocks[i], data.boxes.low[i], data.boxes.high[i]
+            tables[i] = chunks.task(f"{step}-corners", _corner, *part, sums)
+        return chunks.flat([chunks.task(f"{step}-corners", _listed, *tables)])[0]
 
 
 def held(tasks: Sequence[Delayed]) -> list[Delayed]:
     """Start tasks, whose results stay where they are computed."""
-    return list(dask.persist(*tasks))
+    return list(persist(*tasks, traverse=False))
 
 
 def _fields(boxes: Boxes) -> tuple[Array, Array, Array]:

@@ -18,7 +18,57 @@ from kernelkit.distributed.kernel_pairs import Meeting, ProductSums, Weights
 
 
 class ProductKernelRegressor(density.ProductKernelRegressor):
-    """TODO."""
+    """Exact kernel regression with a product kernel, of rows in Dask chunks.
+
+    `fit` looks at each chunk once and keeps the collections as they are, not computed.
+    `predict` and `loo_predict` add up sums over pairs of chunks of training rows and of
+    queries, and fit a mean or a line for each query where these meet. Which pairs need
+    no task or fewer features, and when rows are regrouped into cells, is as for
+    `ProductKernelDensity`.
+
+    Parameters are those of `kernelkit.ProductKernelRegressor`, of which this is a
+    subclass: it is that class itself for training rows in memory. Its default
+    bandwidth, "cv_ls", is refused for a Dask collection, as each step of the search
+    compares all rows: give a number, such as the one that the plain class chooses for a
+    sample, or one of the other rules. After a fit of a Dask collection there are no
+    `X_fit_` and `y_fit_`, `sample_weight_` is what was passed (None if all rows weigh
+    the same), and `algorithm_` is for two chunks of the largest size.
+
+    See Also
+    --------
+    kernelkit.ProductKernelRegressor : Parameters, attributes and methods.
+    ProductKernelDensity : The density of the rows, with the same kernels.
+    predict : For any fitted estimator.
+
+    Notes
+    -----
+    Predictions are those of the plain class up to rounding: about 1e-12 of the range of
+    the targets for means. Slopes of lines magnify rounding by up to 1e10, where rows
+    spread by 1e-5 of their distance from the query, in both classes. Not a bit of the
+    result depends on workers.
+
+    Where the kernels sum to nothing, another look at all rows compares these queries
+    with the nearest rows, as the plain class does. So predictions for Dask queries and
+    those of `loo_predict` compute the sums at once, and workers hold the result: 8
+    bytes for each number.
+
+    To the client come, for each chunk, some numbers for each feature and output, and
+    128 rows; when rows are regrouped also the number of rows of each chunk in each
+    cell. `X` and `y` are read at the fit, up to 5 times more for bandwidth="silverman",
+    for each call of a method, and once more if rows are regrouped and for each other
+    look. They must give the same rows each time.
+
+    Examples
+    --------
+    >>> import dask.array
+    >>> from kernelkit.distributed import ProductKernelRegressor
+    >>> X = dask.array.from_array([[0.0], [1.0], [2.0], [3.0]], chunks=2)
+    >>> model = ProductKernelRegressor(bandwidth=1.0).fit(X, 2.0 * X[:, 0])
+    >>> model.predict([[1.5], [3.0]]).round(3).tolist()
+    [3.0, 4.985]
+    >>> model.loo_predict()
+    dask.array<concatenate, shape=(4,), dtype=float64, chunksize=(2,), ...>
+    """
 
     _survey: Survey | None = None
 

@@ -138,7 +138,8 @@ class Pairs:
     @property
     def factored(self) -> Array:
         """Pairs, (n_query_parts, n_parts), of which the corners of boxes tell all."""
-        return self.reached & (self.sides != OPEN).all(axis=2)
+        settled: Array = np.asarray((self.sides != OPEN).all(axis=2))
+        return self.reached & settled
 
     @property
     def n_open(self) -> Array:
@@ -189,7 +190,7 @@ class Separation:
             ended = np.where(order[:, :, k] < 0, ends[0], ends[1])
             lost |= settled[:, :, k] & ended
         sides = np.where(settled, order > 0, OPEN).astype(np.int8)
-        return Pairs(sides, ~lost.all(axis=0))
+        return Pairs(sides, np.logical_not(lost.all(axis=0)))
 
     def corners(self, X: Array, channels: Array, low: Array, high: Array) -> Array:
         """Sum at all corners of the box of some rows.
