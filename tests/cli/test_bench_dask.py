@@ -29,8 +29,10 @@ def test_every_task_has_a_form_on_dask():
 
 
 @pytest.mark.parametrize("task", dask.TASKS)
-def test_line_tells_rows_per_second(run, here, task):
-    ended = run("bench", task, "--dask", "--n", "200,300", "--repeat", "1")
+def test_line_tells_rows_per_second(run, here, task, tmp_path):
+    """Seen red with the rows that are judged as if they were all."""
+    ended = run("bench", task, "--dask", "--n", "200,300", "--repeat", "1",
+                "--json", tmp_path / "a.json")  # fmt: skip
 
     assert ended.status == 0, ended.out.decode() + ended.err
     _, _, header, *lines = ended.out.decode().splitlines()
@@ -42,6 +44,9 @@ def test_line_tells_rows_per_second(run, here, task):
         assert cells[:2] == [n, "3"]
         assert min(float(speed.replace(",", "")) for speed in cells[2:4]) > 0
         assert cells[4] == "150"
+    for case in json.loads((tmp_path / "a.json").read_text())["cases"]:
+        assert case["task"] == task
+        assert case["rows_per_second"] == case["n"] / case["warm_seconds"]["median"]
 
 
 @pytest.mark.slow
@@ -78,7 +83,7 @@ def test_workers_are_processes(run, tmp_path):
 
 @pytest.mark.parametrize("wrong", [1.0 + 1e-8, np.nan])
 def test_wrong_answer_has_no_speed(run, here, monkeypatch, tmp_path, wrong):
-    """Seen red with the comparison the other way round, for NaN."""
+    """Seen red with the comparison the other way round, and a tolerance of 1e-6."""
     right = NystroemRidge.predict
     monkeypatch.setattr(
         distributed.NystroemRidge, "predict", lambda self, X: wrong * right(self, X)
