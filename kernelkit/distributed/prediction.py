@@ -96,9 +96,9 @@ def mapped(
         Keywords of the method.
     """
     check.is_fitted(estimator)
-    arguments = deepcopy(estimator), method, shape, np.dtype(dtype), options
+    call = _Call(deepcopy(estimator), method, shape, np.dtype(dtype), options)
     step = f"{type(estimator).__name__}-{method}"
-    return chunks.on_chunks(step, _call, X, *arguments, shape=shape, dtype=dtype)
+    return chunks.on_chunks(step, _results, X, call, shape=shape, dtype=dtype)
 
 
 def r2(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -129,6 +129,16 @@ def accuracy(estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float
     """Compute the share of right predictions; the parameters are those of `r2`."""
     right, total = _summed(_hits, estimator, X, y, sample_weight, np.add)
     return float(right / check.total_weight(np.array([total])))
+
+
+class _Call(NamedTuple):
+    """A method that tasks call, and of what its results are."""
+
+    estimator: Any
+    method: str
+    shape: tuple[int, ...]
+    dtype: Any
+    options: dict[str, Any]
 
 
 class _Errors(NamedTuple):
@@ -194,20 +204,13 @@ def _summed(
     return rows.reduce(step, function, add=add)
 
 
-def _call(
-    X: Any,
-    estimator: Any,
-    method: str,
-    shape: tuple[int, ...],
-    dtype: Any,
-    options: dict[str, Any],
-) -> Array:
-    results = _result(getattr(estimator, method), X, **options)
-    if results.shape[1:] != shape or not np.can_cast(results.dtype, dtype):
+def _results(X: Any, call: _Call) -> Array:
+    results = _result(getattr(call.estimator, call.method), X, **call.options)
+    if results.shape[1:] != call.shape or not np.can_cast(results.dtype, call.dtype):
         raise ValueError(
-            f"{method} returned an array of shape {results.shape} and {results.dtype}, "
-            f"and rows of shape {shape} and {dtype} were expected: pass meta, an array "
-            "like the results."
+            f"{call.method} returned an array of shape {results.shape} and "
+            f"{results.dtype}, and rows of shape {call.shape} and {call.dtype} were "
+            "expected: pass meta, an array like the results."
         )
     return results
 
