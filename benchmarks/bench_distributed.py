@@ -15,7 +15,13 @@ from conftest import record
 from dask.distributed import Client, LocalCluster
 from sklearn.exceptions import ConvergenceWarning
 
-from kernelkit import GaussianRBFRegressor, NystroemRidge, distributed
+from kernelkit import (
+    DesignLeastSquares,
+    GaussianRBFRegressor,
+    LegendreBasis,
+    NystroemRidge,
+    distributed,
+)
 
 FEATURES = 10
 WORKERS = (1, 2)
@@ -143,3 +149,24 @@ def bench_rbf():
             name = f"GaussianRBFRegressor.fit of {n} rows, 2 workers against none"
             text = f"{alone:,.0f} rows/s without Dask"
             record(name, rates[2, n] / alone, 1.0, at_most=False, detail=text)
+
+
+def bench_design():
+    """Choose rows for 66 functions and fit their targets; one machine does the same."""
+    sizes = 100_000, 200_000, 400_000
+
+    def job(n):
+        X = rows(n, 25_000)
+        y = dask.array.sin(X[:, 0]) + X[:, 1]
+        distributed.DesignLeastSquares(LegendreBasis(2), random_state=0).fit(X, y)
+
+    rates = record_rates("DesignLeastSquares.fit", job, sizes, 1.3)
+    for n in sizes:
+        X = rows(n, 25_000).compute()
+        y = np.sin(X[:, 0]) + X[:, 1]
+        start = time.perf_counter()
+        DesignLeastSquares(LegendreBasis(2), random_state=0).fit(X, y)
+        alone = n / (time.perf_counter() - start)
+        name = f"DesignLeastSquares.fit of {n} rows, 2 workers against none"
+        text = f"{alone:,.0f} rows/s without Dask"
+        record(name, rates[2, n] / alone, 1.0, at_most=False, detail=text)
