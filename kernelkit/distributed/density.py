@@ -75,7 +75,7 @@ class ProductKernelDensity(density.ProductKernelDensity):
     >>> density.score_samples([[0.0], [1000.0]]).round(2).tolist()
     [-1.44, -998.62]
     >>> density.cdf().compute().round(3).tolist()
-    [0.236, 0.46, 0.803]
+    [0.236, 0.461, 0.802]
     """
 
     _survey: Survey | None = None
