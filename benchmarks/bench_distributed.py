@@ -1,7 +1,8 @@
-"""Rows per second on one and on two workers of this machine.
+"""Rows per second on one and on two workers of this machine, and pairs of chunks.
 
 ``python -m pytest benchmarks/bench_distributed.py -c benchmarks/pytest.ini`` prints how
-many times faster two workers are, with the rates at each size.
+many times faster two workers are, with the rates at each size, and how the cost of
+comparing all chunks with each other grows.
 """
 
 import time
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 import dask
 import dask.array
 import numpy as np
+import pytest
 from conftest import record
 from dask.distributed import Client, LocalCluster
 from sklearn.exceptions import ConvergenceWarning
@@ -19,9 +21,11 @@ from kernelkit import (
     DesignLeastSquares,
     GaussianRBFRegressor,
     LegendreBasis,
+    MultivariateECDF,
     NystroemRidge,
     distributed,
 )
+from kernelkit.distributed import cells, ecdf
 
 FEATURES = 10
 WORKERS = (1, 2)
@@ -170,3 +174,42 @@ def bench_design():
         name = f"DesignLeastSquares.fit of {n} rows, 2 workers against none"
         text = f"{alone:,.0f} rows/s without Dask"
         record(name, rates[2, n] / alone, 1.0, at_most=False, detail=text)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def bench_pairs(d):
+    """Rank rows among themselves, whose chunks are in no order, with and without cells.
+
+    In this process, so that seconds are those of the work and of Dask.
+    """
+    sizes, n = (8, 16, 32, 64), 400_000
+    seconds = {"chunks": [], "cells": []}
+    X = np.random.default_rng(0).standard_normal((n, d))
+    expected = n * MultivariateECDF().fit(X).cdf()
+    count = ecdf._Count(np.zeros(d, dtype=bool), "auto", weighted=False)
+    for n_chunks in sizes:
+        text = []
+        with dask.config.set(scheduler="synchronous"):
+            for way in seconds:
+                chunks = dask.array.from_array(X, chunks=(n // n_chunks, -1))
+                survey = distributed.MultivariateECDF().fit(chunks)._survey
+                start = time.perf_counter()
+                if way == "cells":
+                    plan = count.through_cells(survey, survey)
+                else:
+                    plan = count.as_they_are(survey.parts, survey.parts)
+                counts = np.concatenate(dask.compute(*plan, traverse=False))
+                seconds[way].append(time.perf_counter() - start)
+                assert (np.round(counts) == np.round(expected)).all()
+                boxes = survey.parts.boxes
+                if way == "cells":
+                    boxes = cells.regroup(survey, cells.cut(survey)).parts.boxes
+                pairs = ecdf.Pairs.of(boxes, boxes, count.upper).counts
+                text.append(f"{way}: {seconds[way][-1]:.2f} s, pairs {pairs}")
+        name = f"cells / chunks, ECDF of {n} rows, d={d}, {n_chunks} chunks"
+        ratio = seconds["cells"][-1] / seconds["chunks"][-1]
+        record(name, ratio, 1.0, at_most=True, detail="; ".join(text))
+    for way, at_most in (("chunks", 1.1), ("cells", 0.9)):
+        slope = np.polyfit(np.log(sizes), np.log(seconds[way]), 1)[0]
+        name = f"growth with the number of {way}, d={d}: to the power"
+        record(name, slope, at_most, at_most=True)

@@ -199,10 +199,10 @@ def _spread(X: Array, weights: Array, *, robust: bool) -> Values:
 
 def centred(X: Array, weights: Array) -> tuple[Values, Array]:
     """Subtract the mean; numbers are of size 1, and times a power of 2 that returns."""
-    X = X - X[0]  # a large offset would cost digits
+    X = X - X[weights.argmax()]  # a large offset would cost digits
     _, exponent = np.frexp(np.abs(X).max(axis=0))
     X = np.ldexp(X, -exponent)  # rounds nothing, and sums do not overflow
-    for _ in range(2):  # the second time for rounding, if X[0] lies far away
+    for _ in range(2):  # the second time for rounding, if that row lies far away
         X = X - np.average(X, axis=0, weights=weights)
     return X, exponent
 

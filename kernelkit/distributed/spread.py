@@ -48,8 +48,9 @@ class Moments(NamedTuple):
         heaviest = weights.max()
         weights = weights / heaviest
         steps, exponent = bandwidths.centred(X, weights)
-        to_mean = np.ldexp(-steps[0], exponent)
-        mean = X[0] + to_mean
+        k = weights.argmax()
+        to_mean = np.ldexp(-steps[k], exponent)
+        mean = X[k] + to_mean
         return cls(
             len(X),
             float(heaviest),
@@ -58,7 +59,7 @@ class Moments(NamedTuple):
             X.min(axis=0),
             X.max(axis=0),
             mean,
-            (X[0] - mean) + to_mean,
+            (X[k] - mean) + to_mean,
             np.ldexp(bandwidths.root_mean_square(steps, weights), exponent),
         )
 
