@@ -18,6 +18,7 @@ from kernelkit.distributed import chunks
 from kernelkit.distributed.boxes import Boxes, Parts, Survey
 from kernelkit.distributed.chunks import Chunks, Rows
 
+_MOST = 8  # features along which space is cut
 _LEVELS = 4  # places per cut where cuts had better be
 _FAR = 0.25  # part of a slab by which they may be moved to these
 _TASK = 1e-3  # seconds for a task that does nothing
@@ -66,7 +67,8 @@ def cut(survey: Survey) -> Cuts:
     on both sides of another cut often end at the same ones, and pairs of their cells
     are settled.
     """
-    sample, shares, n_cells = survey.sample, survey.shares, len(survey.numbers)
+    shares, n_cells = survey.shares, len(survey.numbers)
+    sample = survey.sample[:, :_MOST]
     n_levels = _LEVELS * math.ceil(n_cells ** (1 / sample.shape[1]))
     inner = np.arange(1, n_levels) / n_levels
     levels = [_quantiles(column, shares, inner) for column in sample.T]
@@ -80,11 +82,8 @@ def _cut(
     n_slabs = round(n_cells ** (1 / n_left))
     column = sample[:, feature]
     targets = np.arange(1, n_slabs) / n_slabs
-    values = levels[feature][
-        np.abs(_below(column, shares, levels[feature]) - targets[:, None]).argmin(
-            axis=1
-        )
-    ]
+    reached = _below(column, shares, levels[feature])
+    values = levels[feature][np.abs(reached - targets[:, None]).argmin(axis=1)]
     is_far = np.abs(_below(column, shares, values) - targets) > _FAR / n_slabs
     values = np.unique(np.where(is_far, _quantiles(column, shares, targets), values))
     ends = _below(column, shares, values)

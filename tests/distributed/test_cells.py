@@ -147,6 +147,16 @@ class TestCells:
         assert (n_open == 3).sum() <= 80  # of 64**2 pairs
         assert (n_open >= 2).sum() <= 900
 
+    def test_of_many_features(self):
+        """Seen red with cuts along all of them, one within the other."""
+        X = RNG.standard_normal((60, 2000))
+        survey = surveyed(X)
+
+        regrouped = cells.regroup(survey, cells.cut(survey))
+
+        assert len(regrouped.parts.blocks) >= 7
+        assert sum(map(len, computed(regrouped.parts))) == 60
+
     def test_change_of_rows_is_noticed(self):
         """Seen red without the comparison of numbers of rows."""
         calls = iter(range(100))
