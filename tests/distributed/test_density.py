@@ -61,7 +61,7 @@ def assert_close(got, expected):
 def assert_same(X, Q, sample_weight=None, cut="three", **params):
     """Compare what all methods say."""
     model, plain = fitted(X, sample_weight, cut, **params)
-    in_chunks = chunked(Q, "uneven")
+    in_chunks = chunked(Q)
     for name in METHODS:
         got = getattr(model, name)()
         assert isinstance(got, dask.array.Array)
