@@ -29,6 +29,7 @@ from kernelkit.distributed.boxes import Boxes
 
 OPEN = -1  # a feature in which rows and queries do not lie apart
 _GONE = 750.0  # exp(-750) is 0
+_ENDED = 1e6
 _MOST_NUMBERS = 4096  # at the corners of a box
 
 
@@ -78,13 +79,12 @@ class Basis:
 
     def at(self, v: Array) -> Array:
         """Evaluate the exponentials at distances, (n, n_terms)."""
-        v = np.minimum(v, 1e6)[:, None]  # all that decay have ended
+        v = v[:, None]
         values: Array = v**self.powers * np.exp(-self.rates * v)
         return values
 
     def moves(self, v: Array) -> Array:
         """Make the matrices M of distances, (n, n_terms, n_terms)."""
-        v = np.minimum(v, 1e6)
         M = np.zeros((len(v), len(self.rates), len(self.rates)))
         terms = list(enumerate(zip(self.rates.tolist(), self.powers, strict=True)))
         for (i, (rate, p)), (j, (other, q)) in itertools.product(terms, repeat=2):
@@ -179,7 +179,7 @@ class Separation:
         order = data.sides(queries)
         below = queries.low[:, None] - data.high
         gaps = np.where(order < 0, below, data.low - queries.high[:, None])
-        gaps = np.maximum(gaps, 0.0) / self.bandwidth
+        gaps = _widths(np.maximum(gaps, 0.0), self.bandwidth)
         starts = np.array([basis.start for basis in self.bases])
         settled = (order != 0) & (gaps >= starts)
         if own:
@@ -242,7 +242,7 @@ class Separation:
             gaps = np.where(orthant == 0, near - boxes.high, boxes.low - near)[chosen]
             B = corners[chosen][(slice(None), *orthant)]
             for k in reversed(settled):
-                M = self.bases[k].moves(gaps[:, k] / self.bandwidth[k])
+                M = self.bases[k].moves(_widths(gaps[:, k], self.bandwidth[k]))
                 M = M.reshape(len(M), *(1,) * (B.ndim - 2), *M.shape[1:])
                 B = np.moveaxis((M * B[..., None, :]).sum(axis=-1), -1, 2)
             B = B.sum(axis=0)[..., None]
@@ -269,13 +269,19 @@ class Separation:
         near = self.near(X, settled)
         for k, side in reversed(settled.items()):
             basis = self.bases[k]
-            M = basis.moves(np.abs(X[:, k] - near[k]) / self.bandwidth[k])
+            M = basis.moves(_widths(X[:, k] - near[k], self.bandwidth[k]))
             factors = np.einsum("r,mrs->sm", basis.coef[p, side], M)
             sums = np.einsum("...sm,sm->...m", sums, factors)
         return sums
 
     def _terms(self, X: Array, near: Array, k: int) -> Array:
-        return self.bases[k].at(np.abs(X[:, k] - near[k]) / self.bandwidth[k]).T
+        return self.bases[k].at(_widths(X[:, k] - near[k], self.bandwidth[k])).T
+
+
+def _widths(steps: Array, bandwidth: Array | float) -> Array:
+    """Return sizes in widths, up to where all that decays has ended."""
+    with np.errstate(over="ignore"):
+        return np.minimum(np.abs(steps) / bandwidth, _ENDED)
 
 
 def _outer(channels: Array, factors: Sequence[Array]) -> Array:

@@ -111,7 +111,7 @@ class TestPredictions:
         rows = X + np.repeat(
             [[0.0, 0, 0], [300.0, 0, 0], [300.0, 900.0, 0]], 40, axis=0
         )
-        queries = rows[::10] + [[3.0, -9.0, 4.0]]
+        queries = rows[::10] + np.array([3.0, -9.0, 4.0])
         params = {"kernel": kernel, "order": order}
         weights = WEIGHTS + 0.25 * (np.arange(N) % 2)
 
