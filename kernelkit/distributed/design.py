@@ -37,10 +37,10 @@ class DesignLeastSquares(design.DesignLeastSquares):
     Notes
     -----
     With the same `random_state` the design is the one of the plain class, whatever the
-    chunks are, unless rounding errors move a draw to the next row: of N rows and n
-    draws one does with a chance near :math:`10^{-13} N n`. Coefficients agree to
-    1e-10 of their size, if features are not nearly dependent. No bit depends on the
-    number or the speed of workers.
+    chunks are, unless rounding errors move a draw to the next row: for n draws from N
+    rows this has a chance of the order of :math:`10^{-12} N n`, or less. Coefficients
+    agree to 1e-10 of their size, if features are not nearly dependent. No bit depends
+    on the number or the speed of workers.
 
     Product bases such as `LegendreBasis` learn their domain from all rows, and so does
     `OrthonormalBasis`. Any other transformer is fitted to all rows up to 10,000, and
@@ -52,12 +52,14 @@ class DesignLeastSquares(design.DesignLeastSquares):
     :math:`O(K m^3)` more to join R factors. `select` reads X three times: to check it,
     to factor features, and for the leverage; once more if features depend on others
     but for 1e-4 or less, once for a transformer that needs a sample, and once or a few
-    times to fetch rows that are drawn. ``X.persist()`` saves that if X fits into the
-    memory of the workers. A `fit` after it to the same X reads targets alone. A task
-    needs about six times the memory of the features of its chunk. Each chunk sends
-    :math:`16 m^2` bytes and 8 for each row, so that the client holds about 50 bytes for
-    each of N rows at most, and for each block of m points that is drawn some
-    :math:`m (5 + \log m)` rows of m functions.
+    times to fetch rows that are drawn; "dpp", "gvs" and "volume" read it again for each
+    design that is not stable. ``X.persist()`` saves that if X fits into the memory of
+    the workers. A `fit` after `select` to the same X reads targets, and chunks of X
+    that hold chosen rows. A task needs about six times the memory of the features of
+    its chunk. Each chunk sends :math:`16 m^2` bytes and 8 for each row. The client
+    needs up to 70 bytes for each of N rows, 110 with "volume" and "uniform", and for
+    each block of m points that is drawn some :math:`m (5 + \log m)` rows of m
+    functions.
 
     Examples
     --------
