@@ -53,10 +53,11 @@ def fitted(X, y, sample_weight=None, cut="three", **params):
     return model.fit(chunked(X, cut), chunked(y, cut), weights), plain
 
 
-def assert_same(X, y, Q, sample_weight=None, cut="three", **params):
+def assert_same(X, y, Q, sample_weight=None, cut="three", error=1e-8, **params):
     """Compare predictions, which are about 1 in size.
 
-    In lines, rounding grows where rows are few or beside the query.
+    In lines rounding grows, in both classes, where rows are close together and far from
+    the query, and waves cancel: these have another error.
     """
     model, plain = fitted(X, y, sample_weight, cut, **params)
     expected = plain.predict(Q)
@@ -64,7 +65,7 @@ def assert_same(X, y, Q, sample_weight=None, cut="three", **params):
     left_out = model.loo_predict()
     assert isinstance(in_chunks, dask.array.Array)
     is_exact = model.order == 0 and model.kernel != "silverman"
-    error = 1e-12 if is_exact else 1e-8
+    error = 1e-12 if is_exact else error
     for got, should_be in (
         (model.predict(Q), expected),
         (in_chunks, expected),
@@ -115,7 +116,7 @@ class TestPredictions:
         params = {"kernel": kernel, "order": order}
         weights = WEIGHTS + 0.25 * (np.arange(N) % 2)
 
-        assert_same(rows, Y, queries, weights, bandwidth=2e-2, **params)
+        assert_same(rows, Y, queries, weights, bandwidth=2e-2, error=1e-4, **params)
 
     @pytest.mark.parametrize("kernel", ["laplacian", "gaussian", "triangular"])
     def test_queries_so_far_that_logarithms_are_lost(self, kernel):
