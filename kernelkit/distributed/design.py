@@ -55,7 +55,7 @@ class DesignLeastSquares(design.DesignLeastSquares):
     times to fetch rows that are drawn; "dpp", "gvs" and "volume" read it again for each
     design that is not stable. ``X.persist()`` saves that if X fits into the memory of
     the workers. A `fit` after `select` to the same X reads targets, and chunks of X
-    that hold chosen rows. A task needs about six times the memory of the features of
+    that hold chosen rows. A task needs about five times the memory of the features of
     its chunk. Each chunk sends :math:`16 m^2` bytes and 8 for each row. The client
     needs up to 70 bytes for each of N rows, 110 with "volume" and "uniform", and for
     each block of m points that is drawn some :math:`m (5 + \log m)` rows of m
