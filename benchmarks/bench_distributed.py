@@ -23,6 +23,7 @@ from kernelkit import (
     LegendreBasis,
     MultivariateECDF,
     NystroemRidge,
+    ProductKernelDensity,
     distributed,
 )
 from kernelkit.distributed import cells, ecdf
@@ -212,4 +213,43 @@ def bench_pairs(d):
     for way, at_most in (("chunks", 1.1), ("cells", 0.9)):
         slope = np.polyfit(np.log(sizes), np.log(seconds[way]), 1)[0]
         name = f"growth with the number of {way}, d={d}: to the power"
+        record(name, slope, at_most, at_most=True)
+
+
+def bench_density_pairs(monkeypatch):
+    """Compare rows among themselves by a Laplacian kernel, in chunks of three kinds.
+
+    These are in no order, sorted by the first feature, or regrouped into cells. In this
+    process, so that seconds are those of the work and of Dask.
+    """
+    sizes, n = (8, 16, 32, 64), 400_000
+    ways = {"chunks": False, "sorted chunks": False, "cells": True}
+    seconds = {way: [] for way in ways}
+    X = np.random.default_rng(0).standard_normal((n, 2))
+    X = X[np.argsort(X[:, 0])]
+    mixed = np.random.default_rng(1).permutation(n)
+    expected = ProductKernelDensity(bandwidth=0.1).fit(X).score_samples()
+    for n_chunks in sizes:
+        text = []
+        for way, through_cells in ways.items():
+            order = np.arange(n) if way == "sorted chunks" else mixed
+            chunks = dask.array.from_array(X[order], chunks=(n // n_chunks, -1))
+            with dask.config.set(scheduler="synchronous"):
+                model = distributed.ProductKernelDensity(bandwidth=0.1).fit(chunks)
+                monkeypatch.setattr(cells, "pay", lambda *_, pay=through_cells: pay)
+                start = time.perf_counter()
+                logs = model.score_samples().compute()
+                seconds[way].append(time.perf_counter() - start)
+                meeting = model._meet(None, sums := model._density_sums(own=True))
+            np.testing.assert_allclose(logs, expected[order], rtol=1e-12, atol=1e-12)
+            boxes = meeting.data.boxes
+            n_open = sums.pairs(boxes, boxes, own=True).n_open
+            pairs = np.bincount(n_open.ravel(), minlength=3).tolist()
+            text.append(f"{way}: {seconds[way][-1]:.2f} s, open features {pairs}")
+        name = f"cells / chunks, density of {n} rows, d=2, {n_chunks} chunks"
+        ratio = seconds["cells"][-1] / seconds["chunks"][-1]
+        record(name, ratio, 1.0, at_most=True, detail="; ".join(text))
+    for way, at_most in (("chunks", 1.1), ("sorted chunks", 1.1), ("cells", 0.9)):
+        slope = np.polyfit(np.log(sizes), np.log(seconds[way]), 1)[0]
+        name = f"density, growth with the number of {way}: to the power"
         record(name, slope, at_most, at_most=True)
