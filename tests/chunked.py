@@ -172,7 +172,6 @@ def _network_judge(answer, X):
 
 
 def _machine(package, X):
-    X = X[:300]
     model = package.NTKSVC().fit(X, targets(X) > 0.5)
     return [model.support_, model.decision_function(QUERIES)]
 

@@ -70,16 +70,16 @@ def test_killed_workers_change_no_bit(patient, report, name):
     """Seen red with sums added as they come in."""
     n_kills, n_chunks = (8, 44) if IS_FULL else (3, 24)
     job = JOBS[name]
-    expected = undisturbed(job, generated(n_chunks, 1000))
+    expected = undisturbed(job, generated(n_chunks, 30))
     tally = Tally(f"S2 {name}, a kill every 1.2 s")
 
-    X = generated(n_chunks, 1000, seconds=0.4)
+    X = generated(n_chunks, 30, seconds=0.4)
     with killing(patient, repeat(1.2, n_kills), np.random.default_rng(0)) as killed:
-        tally.run(expected, job, X, seconds=2 * HANG)
+        while len(killed) < n_kills and not tally.hangs:
+            tally.run(expected, job, X, seconds=2 * HANG)
 
     tally.kills = len(killed)
     report(tally)
-    assert len(killed) == n_kills
 
 
 def test_nothing_is_lost_or_doubled(patient, report):
@@ -87,13 +87,11 @@ def test_nothing_is_lost_or_doubled(patient, report):
     rng = np.random.default_rng(0)
     names = list(JOBS)
     tally = Tally("S5, kills at random times")
-    expected = {
-        name: undisturbed(job, generated(12, 200)) for name, job in JOBS.items()
-    }
+    expected = {name: undisturbed(job, generated(12, 50)) for name, job in JOBS.items()}
 
     for k in range(100 if IS_FULL else 4):
         name = names[k % len(names)]
-        X = generated(12, 200, seconds=0.1)
+        X = generated(12, 50, seconds=0.1)
         pauses = rng.uniform(0.0, 1.0, size=2)
         with killing(patient, pauses, rng) as killed:
             tally.run(expected[name], JOBS[name], X)
@@ -139,11 +137,11 @@ def assert_usable(X):
 @pytest.mark.parametrize("name", JOBS)
 def test_paused_worker_delays_only(strict, report, name):
     seconds = 20.0 if IS_FULL else 4.0
-    expected = undisturbed(JOBS[name], generated(8, 1000))
+    expected = undisturbed(JOBS[name], generated(8, 50))
     tally = Tally(f"S4 {name}, a worker paused for {seconds:g} s")
 
     with pausing(pids(strict)[0], seconds):
-        tally.run(expected, JOBS[name], generated(8, 1000, seconds=0.2))
+        tally.run(expected, JOBS[name], generated(8, 50, seconds=0.2))
 
     report(tally)
 
