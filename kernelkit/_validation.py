@@ -60,7 +60,7 @@ KERNEL_PARAMETERS = {
     "kernel_params": [dict, None],
 }
 NETWORK = {
-    "depth": [Interval(Integral, 0, None, closed="left")],
+    "depth": WHOLE_OR_0,
     "sigma_w": POSITIVE,
     "sigma_b": NON_NEGATIVE,
     "activation": [
@@ -69,7 +69,7 @@ NETWORK = {
     ],
     "slopes": ["array-like"],
     "normalize": [StrOptions({"d"}), None],
-    "train_from": [Interval(Integral, 0, None, closed="left")],
+    "train_from": WHOLE_OR_0,
 }
 FLOAT_DTYPE = [Options(type, {np.float32, np.float64}), StrOptions(_FLOATS), None]
 

@@ -1,16 +1,11 @@
 """Rows nearby that a kernel machine classifies otherwise."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from kernelkit import _parallel
+from kernelkit._validation import Array
 from kernelkit.kernels import NeuralTangent
-from kernelkit.ntk.boxes import Box
-
-Array = npt.NDArray[Any]
-Clip = tuple[float, float] | None
+from kernelkit.ntk.boxes import Box, Clip
 
 _DOUBLINGS = 12
 _BISECTIONS = 7

@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr, rel_entr
 from sklearn.utils import Bunch
 
-Array = npt.NDArray[Any]
+from kernelkit._validation import Array
 
 _SHARPNESS = np.logspace(-1.0, 2.5, 60)  # of the random classifiers; fixed beforehand
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from kernelkit._validation import Array
+
 Range = tuple[Any, Any]  # least and largest value
+Clip = tuple[float, float] | None  # where features lie, if it is known
 
 _EPS = 4.0 * float(np.finfo(np.float64).eps)
 
@@ -20,7 +21,7 @@ class Box:
     high: Array
 
     @classmethod
-    def around(cls, x: Array, radius: float, clip: tuple[float, float] | None) -> "Box":
+    def around(cls, x: Array, radius: float, clip: Clip) -> "Box":
         """Rows whose features differ by at most `radius`, and lie within `clip`."""
         low, high = x - radius, x + radius
         if clip is None:

@@ -1,19 +1,15 @@
 """Radii within which no change of the features changes the predicted class."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from kernelkit import _parallel
+from kernelkit._validation import Array
 from kernelkit.kernels import NeuralTangent
-from kernelkit.ntk.boxes import Ball, Box, Range
+from kernelkit.ntk.boxes import Ball, Box, Clip, Range
 from kernelkit.ntk.layers import kernel_range
 from kernelkit.ntk.one_layer import Expansion, OneLayer
-
-Array = npt.NDArray[Any]
-Clip = tuple[float, float] | None
 
 _BISECTIONS = 25
 _DOUBLINGS = 60

@@ -18,6 +18,8 @@ from kernelkit.ntk.finite_width import (
     FiniteWidthClassifier,
     FiniteWidthRegressor,
     choose_descent,
+    class_codes,
+    class_signs,
     divergence,
     draw_network,
     trainings,
@@ -468,8 +470,7 @@ def _data(model: Any, X: Any, y: Any, X_test: Any) -> tuple[Array, int, Array]:
     """Check rows and targets; test rows follow those for training."""
     if is_classifier(model):
         classes, codes = check.labels(model, y)
-        sides = np.arange(len(classes)) if len(classes) > 2 else np.array([1])
-        y = np.where(codes[:, None] == sides, 1.0, -1.0)
+        y = class_signs(codes, len(classes))
     else:
         y = check.targets(model, y)
         y = y.reshape(len(y), -1)
@@ -623,22 +624,15 @@ def _measure(
         table[f"{name}max_deviation"] = squares.max() ** 0.5
     table["kernel_distance"] = run.kernel_distance
     table["kernel_drift"] = run.kernel_drift
-    codes = _codes(run.path[-1, compared])
+    codes = class_codes(run.path[-1, compared])
     for name, values in (
         ("label_agreement", problem.machine[-1, compared]),
         ("optimum_agreement", optimum_outputs),
     ):
-        agrees = codes == _codes(values)
+        agrees = codes == class_codes(values)
         table[name] = agrees.mean() if takes_labels else np.nan
     table["seconds"] = run.seconds
     return table
-
-
-def _codes(values: Array) -> Array:
-    """Tell the classes by outputs (n_rows, n_outputs)."""
-    if values.shape[1] == 1:
-        return (values[:, 0] > 0.0).astype(np.intp)
-    return values.argmax(axis=1)
 
 
 def _log_log_slope(widths: Array, deviations: Array) -> tuple[float, float]:

@@ -217,13 +217,8 @@ def _mlp_layers(mlp: Any, X: Array) -> Iterator[_Layer]:
 
 
 def _network_layers(network: Network, X: Array) -> Iterator[_Layer]:
-    _, z, h = network.forward(X)
-    n_outputs = network.weights[-1].shape[1]
-    for output in range(n_outputs):
-        slopes = np.zeros((len(X), n_outputs), X.dtype)
-        slopes[:, output] = 1.0
-        deltas = network.backward(slopes, z)
-        for layer, (units, delta) in enumerate(zip(h, deltas, strict=True)):
+    for tangents_of_output in network.tangents(X):
+        for layer, (units, delta) in enumerate(tangents_of_output):
             factor = network.factor(layer)
             for u, d in zip(units, delta, strict=True):  # copies
                 yield u, d, factor, network.sigma_b

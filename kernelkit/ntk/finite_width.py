@@ -18,6 +18,7 @@ from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
+from kernelkit.ntk.machines import rows_with_weight
 from kernelkit.ntk.network import ACTIVATIONS, Activation, Network
 from kernelkit.ntk.training import (
     REGULARIZERS,
@@ -51,7 +52,32 @@ _CONSTRAINTS = {
 del _CONSTRAINTS["train_from"]
 
 
-class FiniteWidthClassifier(ClassifierMixin, BaseEstimator):
+class _TangentKernel:
+    """The kernel of a trained network."""
+
+    def empirical_ntk(self, X: Any, Y: Any = None) -> Array:
+        """Compute the tangent kernel of the trained network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_x, n_features)
+            Rows.
+        Y : array-like of shape (n_y, n_features), default=None
+            Other rows; None takes `X`.
+
+        Returns
+        -------
+        K : ndarray of shape (n_x, n_y)
+            Inner products of the gradients by all weights and biases; with several
+            outputs the mean over them.
+        """
+        X = _query_rows(self, X)
+        Y = None if Y is None else _query_rows(self, Y)
+        kernel = self.net_.tangent_kernel(X, Y)  # type: ignore[attr-defined]
+        return np.asarray(kernel, dtype=np.float64)
+
+
+class FiniteWidthClassifier(_TangentKernel, ClassifierMixin, BaseEstimator):
     r"""Classifier by a network of finite width, trained as an SVM is.
 
     A fully connected network f whose weights start as :math:`\theta_0`, drawn from
@@ -235,13 +261,11 @@ class FiniteWidthClassifier(ClassifierMixin, BaseEstimator):
         self : FiniteWidthClassifier
         """
         classes, codes = check.labels(self, y)
-        X, kept, weights = _rows(self, X, codes, sample_weight)
+        X, kept, weights = rows_with_weight(self, X, codes, sample_weight, self.dtype)
         used = check.two_classes(self, 1.0 * kept, classes, codes)
         codes = np.searchsorted(used, codes[kept])
         self.classes_ = classes[used]
-        sides = np.arange(len(used)) if len(used) > 2 else np.array([1])
-        signs = np.where(codes[:, None] == sides, 1.0, -1.0)
-        _train(self, X, signs, weights)
+        _train(self, X, class_signs(codes, len(used)), weights)
         return self
 
     def decision_function(self, X: Any) -> Array:
@@ -273,31 +297,12 @@ class FiniteWidthClassifier(ClassifierMixin, BaseEstimator):
         y : ndarray of shape (n_queries,)
             Labels.
         """
-        values = _evaluate(self, X)
-        if len(self.classes_) == 2:
-            return self.classes_[(values[:, 0] > 0.0).astype(np.intp)]
-        return self.classes_[values.argmax(axis=1)]
-
-    def empirical_ntk(self, X: Any, Y: Any = None) -> Array:
-        """Compute the tangent kernel of the trained network.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_x, n_features)
-            Rows.
-        Y : array-like of shape (n_y, n_features), default=None
-            Other rows; None takes `X`.
-
-        Returns
-        -------
-        K : ndarray of shape (n_x, n_y)
-            Inner products of the gradients by all weights and biases; with several
-            outputs the mean over them.
-        """
-        return _tangent_kernel(self, X, Y)
+        return self.classes_[class_codes(_evaluate(self, X))]
 
 
-class FiniteWidthRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class FiniteWidthRegressor(
+    _TangentKernel, MultiOutputMixin, RegressorMixin, BaseEstimator
+):
     r"""Regressor by a network of finite width, trained as a kernel machine is.
 
     A fully connected network f whose weights start as :math:`\theta_0`, drawn from
@@ -474,7 +479,7 @@ class FiniteWidthRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self : FiniteWidthRegressor
         """
         y = check.targets(self, y)
-        X, kept, weights = _rows(self, X, y, sample_weight)
+        X, kept, weights = rows_with_weight(self, X, y, sample_weight, self.dtype)
         self._is_flat = y.ndim == 1
         _train(self, X, y[kept].reshape(len(X), -1), weights)
         return self
@@ -495,37 +500,6 @@ class FiniteWidthRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         values = _evaluate(self, X)
         return values[:, 0] if self._is_flat else values
 
-    def empirical_ntk(self, X: Any, Y: Any = None) -> Array:
-        """Compute the tangent kernel of the trained network.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_x, n_features)
-            Rows.
-        Y : array-like of shape (n_y, n_features), default=None
-            Other rows; None takes `X`.
-
-        Returns
-        -------
-        K : ndarray of shape (n_x, n_y)
-            Inner products of the gradients by all weights and biases; with several
-            outputs the mean over them.
-        """
-        return _tangent_kernel(self, X, Y)
-
-
-def _rows(
-    estimator: Any, X: Any, y: Array, sample_weight: Any
-) -> tuple[Array, Array, Array]:
-    """Check rows, and return those with weight, which they are, and their weights."""
-    X = check.kernel_rows(estimator, X, reset=True, kernel=None, dtype=estimator.dtype)
-    check.same_length(X, y)
-    weights = check.weights(sample_weight, X)
-    if weights is None:
-        weights = np.ones(len(X))
-    kept = weights > 0.0
-    return X[kept], kept, weights[kept]
-
 
 def _train(estimator: Any, X: Array, y: Array, weights: Array) -> None:
     """Draw and train the network of an estimator, and set its attributes."""
@@ -540,6 +514,19 @@ def _train(estimator: Any, X: Array, y: Array, weights: Array) -> None:
                 break
     estimator.net_, estimator.initial_net_ = training.network, training.start
     estimator.learning_rate_ = training.descent.learning_rate
+
+
+def class_signs(codes: Array, n_classes: int) -> Array:
+    """Return targets (n, n_outputs) of classes: one of two, or each against others."""
+    sides = np.arange(n_classes) if n_classes > 2 else np.array([1])
+    return np.where(codes[:, None] == sides, 1.0, -1.0)
+
+
+def class_codes(outputs: Array) -> Array:
+    """Tell the classes by outputs (n, n_outputs) for such targets."""
+    if outputs.shape[1] == 1:
+        return (outputs[:, 0] > 0.0).astype(np.intp)
+    return outputs.argmax(axis=1)
 
 
 def draw_network(
@@ -659,12 +646,6 @@ def _evaluate(estimator: Any, X: Any) -> Array:
     X = _query_rows(estimator, X)
     values = estimator.net_.outputs(X) - estimator.initial_net_.outputs_at_start(X)
     return np.asarray(values, dtype=np.float64)
-
-
-def _tangent_kernel(estimator: Any, X: Any, Y: Any) -> Array:
-    X = _query_rows(estimator, X)
-    Y = None if Y is None else _query_rows(estimator, Y)
-    return np.asarray(estimator.net_.tangent_kernel(X, Y), dtype=np.float64)
 
 
 def _query_rows(estimator: Any, X: Any) -> Array:

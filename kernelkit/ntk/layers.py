@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from kernelkit._validation import Array
 from kernelkit.kernels import NeuralTangent
 from kernelkit.ntk.boxes import Range, cosines
-
-Array = npt.NDArray[Any]
 
 
 def kernel_range(

@@ -1,4 +1,4 @@
-"""What estimators of kernel machines share: kernel matrix, attributes, predictions."""
+"""What machines and networks share: rows, kernel matrix, attributes, predictions."""
 
 from typing import Any
 
@@ -11,6 +11,19 @@ from kernelkit._warnings import warn
 from kernelkit.kernels.neural import NeuralTangent
 from kernelkit.linalg import row_tiles
 from kernelkit.ntk import dual
+
+
+def rows_with_weight(
+    estimator: Any, X: Any, y: Array, sample_weight: Any, dtype: Any = "float64"
+) -> tuple[Array, Array, Array]:
+    """Check rows; return those with weight, which they are, and their weights."""
+    X = check.kernel_rows(estimator, X, reset=True, kernel=None, dtype=dtype)
+    check.same_length(X, y)
+    weights = check.weights(sample_weight, X)
+    if weights is None:
+        weights = np.ones(len(X))
+    kept = weights > 0.0
+    return X[kept], kept, weights[kept]
 
 
 def gram(estimator: Any, X: Array) -> Array:

@@ -1,5 +1,6 @@
 """A fully connected network of finite width: its outputs, gradients and kernel."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Self
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import erf, ndtr
 
-Array = npt.NDArray[Any]
+from kernelkit._validation import Array
 
 ACTIVATIONS = ("relu", "leaky_relu", "erf", "gelu", "linear")
 
@@ -171,11 +172,11 @@ class Network:
         The sum over layers of ``factor^2 (H H'^T) * (Delta Delta'^T)`` needs no
         derivative by single weights. With several outputs it is the mean over them.
         """
-        n_outputs = self.weights[-1].shape[1]
+        pairs: Any = ((left, left) for left in self.tangents(X))
+        if Y is not None:
+            pairs = zip(self.tangents(X), self.tangents(Y), strict=True)
         total: Any = 0.0
-        for output in range(n_outputs):
-            left = self._tangents(X, output)
-            right = left if Y is None else self._tangents(Y, output)
+        for left, right in pairs:
             for layer, ((h, delta), (other_h, other)) in enumerate(
                 zip(left, right, strict=True)
             ):
@@ -183,12 +184,17 @@ class Network:
                 inputs = h @ other_h.transpose(0, 2, 1)
                 squares = self.factor(layer) ** 2 * inputs + self.sigma_b**2
                 total = total + (squares * slopes).sum(axis=0)
-        kernel: Array = total / n_outputs
+        kernel: Array = total / self.weights[-1].shape[1]
         return kernel
 
-    def _tangents(self, X: Array, output: int) -> list[tuple[Array, Array]]:
-        """Units (n_copies, n, n_units) before each layer, and derivatives by its z."""
-        _, z, h = self.forward(X)
-        slopes = np.zeros((len(X), self.weights[-1].shape[1]), X.dtype)
-        slopes[:, output] = 1.0
-        return list(zip(h, self.backward(slopes, z), strict=True))
+    def tangents(self, X: Array) -> Iterator[list[tuple[Array, Array]]]:
+        """Yield what tangents of each output consist of, layer by layer.
+
+        These are the units (n_copies, n, n_units) before a layer, and the derivatives
+        of the output by its z.
+        """
+        outputs, z, h = self.forward(X)
+        for output in range(outputs.shape[1]):
+            slopes = np.zeros_like(outputs)
+            slopes[:, output] = 1.0
+            yield list(zip(h, self.backward(slopes, z), strict=True))

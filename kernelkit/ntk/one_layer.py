@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from kernelkit._validation import Array
 from kernelkit.kernels import NeuralTangent
 from kernelkit.ntk.boxes import Range, cosines
-
-Array = npt.NDArray[Any]
 
 _LEAST_H = -0.4297379  # minimum of h, rounded down
 _LEAST_U = -0.7942, -0.7940  # h has it between these

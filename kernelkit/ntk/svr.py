@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.ntk import dual
-from kernelkit.ntk.machines import evaluate, gram, store
+from kernelkit.ntk.machines import evaluate, gram, rows_with_weight, store
 
 
 class NTKSVR(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -183,13 +183,7 @@ class NTKSVR(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self : NTKSVR
         """
         y = check.targets(self, y)
-        X = check.kernel_rows(self, X, reset=True, kernel=None, dtype="float64")
-        check.same_length(X, y)
-        weights = check.weights(sample_weight, X)
-        if weights is None:
-            weights = np.ones(len(X))
-        kept = weights > 0.0
-        self.X_fit_ = X[kept]
+        self.X_fit_, kept, weights = rows_with_weight(self, X, y, sample_weight)
         self._is_flat = y.ndim == 1
         targets = np.ascontiguousarray(y[kept].reshape(len(self.X_fit_), -1).T)
         K = gram(self, self.X_fit_)
@@ -197,7 +191,7 @@ class NTKSVR(MultiOutputMixin, RegressorMixin, BaseEstimator):
             self.loss,
             K,
             targets,
-            np.tile(self.C * weights[kept], (len(targets), 1)),
+            np.tile(self.C * weights, (len(targets), 1)),
             epsilon=float(self.epsilon),
             stop=dual.Stop(self.tol, self.gap_tol, self.max_iter),
             n_jobs=self.n_jobs,

@@ -2,15 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
+from kernelkit._validation import Array
 from kernelkit.ntk.network import Network
-
-Array = npt.NDArray[Any]
 
 REGULARIZERS = ("distance", "last_layer", "last_layer_scaled")
 

@@ -16,15 +16,18 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
 from kernelkit.ntk.features import last_layer, tangents
+from kernelkit.ntk.intervals import (
+    SHARES,
+    choose_shares,
+    conformal_quantile,
+    relative,
+)
 from kernelkit.ntk.spectrum import Posterior, Sources, Spectrum
 
 _COLLAPSED = 0.05  # share of the prior variance
 _SPREAD = 0.9  # share of the energy in five components, above which it is concentrated
 _HEAVY = 1.0  # excess kurtosis of sources that are worth finding
 _FEWEST = 30  # held-out rows of which some can be spared for tuning
-_SHARES = np.logspace(-3.0, 0.0, 16)
-_LONGER = 1.05  # mean width, against the least, that growth with distance may cost
-_DOUBT = 1.5  # standard errors of that width which count as width
 
 
 @dataclass(frozen=True)
@@ -201,9 +204,9 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
     features, of an average row, and rows of other distributions are covered less often,
     even though intervals widen with their distance. Rows in time are not exchangeable.
 
-    That widening costs width in range where v says nothing about the errors: of 300
-    rows with noise of one size intervals were 4 percent wider than those of one width
-    on average, and more than 18 percent wider in one fit of twenty.
+    That widening costs width in range where v says nothing about the errors: with noise
+    of one size intervals are some 5 percent wider than those of one width
+    (``bench_intervals`` in ``benchmarks/bench_ntk.py``).
 
     Constants, and so a bias of the last layer, drop out when features are centred.
 
@@ -628,7 +631,7 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
             )
         v = self.spectrum_.variances(probes, noises)
         v = np.maximum(v, np.finfo(np.float64).tiny)
-        squares = _relative(np.abs(residuals[tuning])) ** 2
+        squares = relative(np.abs(residuals[tuning])) ** 2
         misfit = np.log(np.maximum((1.0 / v).T @ squares, 1e-300)).sum(axis=1)
         return int(np.argmin(squares.shape[1] * np.log(v).mean(axis=0) + misfit))
 
@@ -678,7 +681,9 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
         if not self.reference_variance_:
             self.share_ = np.ones(errors.shape[1])
         elif tuning.size:
-            self.share_ = self._shares(_relative(errors[tuning]), v[tuning])
+            self.share_ = choose_shares(
+                relative(errors[tuning]), self._growth(v[tuning], SHARES)
+            )
         else:
             self.share_ = np.full(errors.shape[1], 0.5)
         inner = np.linspace(0.0, 1.0, self.n_groups + 1)[1:-1]
@@ -692,15 +697,10 @@ class EmpiricalKernelUQ(RegressorMixin, BaseEstimator):
             ]
         )
 
-    def _shares(self, errors: Array, v: Array) -> Array:
-        """Choose theta for each output, by rows that tune."""
-        growth = self._growth(v, _SHARES)
-        return np.array([_SHARES[_cautious(column, growth)] for column in errors.T])
-
     def _growth(self, v: Array, share: Array) -> Array:
         """Width of intervals (n, n_shares) before quantiles."""
-        relative = v / (self.reference_variance_ or np.inf)
-        return np.sqrt((1.0 - share) * relative[:, None] + share)
+        growth = v / (self.reference_variance_ or np.inf)
+        return np.sqrt((1.0 - share) * growth[:, None] + share)
 
     def _half_widths(self, v: Array) -> Array:
         if np.isinf(self.quantile_).any():
@@ -754,18 +754,6 @@ def ensemble_predict(
     return means.mean(axis=0), np.sqrt((stds**2).mean(axis=0) + means.var(axis=0))
 
 
-def conformal_quantile(scores: Array, coverage: float) -> Array:
-    """Find what a new score stays below with at least this probability.
-
-    It is the ``ceil((m + 1) coverage)``-th smallest of m scores, for each column;
-    infinity if there are too few.
-    """
-    place = int(np.ceil((len(scores) + 1) * coverage - 1e-9))
-    if place > len(scores):
-        return np.full(scores.shape[1], np.inf)
-    return np.sort(scores, axis=0)[place - 1]
-
-
 def _seed(estimator: Any, rng: np.random.Generator) -> None:
     """Give an estimator seeds where it has none."""
     for name, value in sorted(estimator.get_params().items()):
@@ -782,36 +770,6 @@ def _correlation(v: Array, residuals: Array | None, held: Array) -> float | None
     if np.ptp(v) == 0.0 or np.ptp(errors) == 0.0:
         return None
     return float(spearmanr(v, errors).statistic)
-
-
-def _cautious(errors: Array, growth: Array) -> int:
-    """Find the least theta whose intervals are hardly longer than the best.
-
-    A width is a mean score, which is steadier than a quantile, times the mean growth.
-    Few rows say little about it: its error counts as length, and intervals of the same
-    width are the best unless others gain more than their error.
-    """
-    if not errors.any():
-        return -1
-    scores = errors[:, None] / growth
-    size, mean = scores.mean(axis=0), growth.mean(axis=0)
-    lengths = np.log(size) + np.log(mean)
-    influences = scores / size + growth / mean  # of each row on these logarithms
-
-    def excess(best: int) -> Array:
-        error = (influences - influences[:, [best]]).std(axis=0) / len(errors) ** 0.5
-        return lengths - lengths[best] + _DOUBT * error
-
-    best = int(lengths.argmin())
-    if excess(-1)[best] >= 0.0:
-        best = -1
-    return int(np.argmax(excess(best) <= np.log(_LONGER)))
-
-
-def _relative(errors: Array) -> Array:
-    """Divide the errors of each output by the largest: squares do not overflow."""
-    largest = errors.max(axis=0)
-    return errors / np.where(largest, largest, 1.0)
 
 
 def _verdict(spectrum: Spectrum, collapse_index: float) -> str:

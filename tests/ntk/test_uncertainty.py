@@ -14,7 +14,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, StandardScaler
 
-from kernelkit.ntk import spectrum, uncertainty
+from kernelkit.ntk import intervals, spectrum
 from kernelkit.ntk.spectrum import Spectrum
 from kernelkit.ntk.uncertainty import EmpiricalKernelUQ, ensemble_predict
 
@@ -379,7 +379,7 @@ class TestIntervals:
         """Seen red with m in place of m + 1."""
         scores = np.random.default_rng(m).standard_normal((m, 2))
 
-        got = uncertainty.conformal_quantile(scores, coverage)
+        got = intervals.conformal_quantile(scores, coverage)
 
         expected = [ntk_uq.quantile(column, coverage) for column in scores.T]
         assert got.tolist() == expected
@@ -437,10 +437,10 @@ class TestIntervals:
         for _ in range(12):
             growth = np.exp(0.6 * rng.standard_normal((m, 1)))
             errors = np.abs(growth[:, 0] ** power * rng.standard_t(4, m))
-            shares = uncertainty._SHARES
+            shares = intervals.SHARES
             growth = np.sqrt((1.0 - shares) * growth**2 + shares)
 
-            got = uncertainty._cautious(errors, growth)
+            got = intervals.cautious(errors, growth)
 
             lengths = ntk_uq.log_lengths(errors, growth)
             draws = rng.integers(m, size=(400, m))
