@@ -52,6 +52,7 @@ def test_rademacher_is_the_sum_of_its_terms():
 
 
 def test_loo_counts_support():
+    """Seen red with one row too few."""
     result = bound("loo", *problem(), n_support=100)
     assert (result.bound, result.delta, result.vacuous) == (0.25, None, False)
 
@@ -71,6 +72,7 @@ class TestBound:
         assert result.bound == pytest.approx(min(1.0, sum(alone)))
 
     def test_more_confidence_costs(self, method):
+        """Seen red without delta."""
         bounds = [
             bound(method, *problem(), delta=delta).machine_bounds[0]
             for delta in (0.5, 0.05, 1e-6)
@@ -89,6 +91,7 @@ class TestBound:
         )
 
     def test_more_rows_make_it_tighter(self, method):
+        """Seen red with 100 rows whatever they are."""
         few, many = (
             bound(method, *problem(n)).machine_bounds[0] for n in (400, 40_000)
         )

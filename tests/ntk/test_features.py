@@ -139,6 +139,7 @@ class TestTangents:
 
     @pytest.mark.parametrize("n_outputs", [2, 3])
     def test_kernel_is_the_mean_over_outputs(self, n_outputs):
+        """Seen red with the sum over outputs."""
         network = mlp(RNG.standard_normal((12, n_outputs)), activation="tanh")
 
         J = tangent_features(network, X)

@@ -128,6 +128,7 @@ def test_copies_start_at_zero():
 
 
 def test_copy_does_not_follow():
+    """Seen red with weights that are shared."""
     network = draw()
     other = network.copy()
     network.weights[0] += 1.0

@@ -126,7 +126,7 @@ class TestMachines:
 
     @each_scheme
     def test_same_bits_for_any_number_of_threads(self, multi_class):
-        """And for probabilities."""
+        """And for probabilities. Seen red with a kernel that depends on `n_jobs`."""
         params = {"multi_class": multi_class, "probability": True}
         one = model(**params, n_jobs=1).fit(X, THREE)
         two = model(**params, n_jobs=2).fit(X, THREE)
@@ -241,6 +241,7 @@ class TestGuarantees:
     @each_scheme
     @pytest.mark.parametrize("method", ["pac_bayes", "rademacher", "loo"])
     def test_bound(self, method, multi_class):
+        """Seen red with support vectors counted among one row more."""
         fitted = model(multi_class=multi_class).fit(X, THREE)
 
         result = fitted.generalization_bound(method, delta=0.1)
@@ -267,7 +268,7 @@ class TestGuarantees:
 
     @each_scheme
     def test_attacks_change_the_class(self, multi_class):
-        """And do not beat the certificate."""
+        """And do not beat the certificate. Seen red with the rows themselves returned."""
         fitted = model(depth=1, multi_class=multi_class).fit(X, THREE)
         rows = Q[:3]
 
@@ -402,7 +403,7 @@ class TestWeights:
     @each_loss
     @each_scheme
     def test_no_weight_is_removal(self, loss, multi_class):
-        """Also of a whole class."""
+        """Also of a whole class. Seen red with rows of no weight kept."""
         weights = np.where(THREE == "b", 0.0, 1.0 + np.arange(90) % 3)
         weights[::7] = 0.0
         kept = weights > 0.0
@@ -418,7 +419,7 @@ class TestWeights:
 
     @each_loss
     def test_weight_is_repetition(self, loss):
-        """Of any loss, with balanced classes too."""
+        """Of any loss, with balanced classes too. Seen red with roots of weights."""
         times = np.arange(90) % 3 + 1
         repeated = np.repeat(np.arange(90), times)
         params = {"loss": loss, "class_weight": "balanced", **TIGHT}
