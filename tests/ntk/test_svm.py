@@ -268,7 +268,7 @@ class TestGuarantees:
 
     @each_scheme
     def test_attacks_change_the_class(self, multi_class):
-        """And do not beat the certificate. Seen red with the rows themselves returned."""
+        """And do not beat the certificate. Seen red with the rows themselves."""
         fitted = model(depth=1, multi_class=multi_class).fit(X, THREE)
         rows = Q[:3]
 
