@@ -369,6 +369,7 @@ def partly_known_targets(estimator: BaseEstimator, y: Any) -> Array:
     """Check targets as `targets` does, except that NaN stands for unknown ones."""
     if y is None:
         return targets(estimator, y)
+    _refuse_foreign(y)
     y = check_array(
         y,
         dtype="numeric",
@@ -616,6 +617,7 @@ def _with_powers(weights: Array) -> Array:
 def _weights(sample_weight: Any, X: Any) -> Array | None:
     if sample_weight is None:
         return None
+    _refuse_foreign(sample_weight)
     weights = _check_sample_weight(
         _as_numpy(sample_weight),
         X,

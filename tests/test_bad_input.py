@@ -344,6 +344,20 @@ def test_sparse_tag_is_true(Estimator, layout, record_property):
 
 
 @each_estimator
+def test_dask_targets_and_weights_are_refused(Estimator):
+    """Seen red with weights, and targets of designs, that were computed."""
+    estimator, y = new(Estimator), labels(GOOD)
+    given = dask.array.from_array(np.asarray(y))
+    if estimator.__sklearn_tags__().target_tags.required:
+        with pytest.raises(ValueError, match="Dask"):
+            estimator.fit(GOOD, given)
+    if Estimator in WEIGHTED:
+        weights = dask.array.from_array(np.ones(len(GOOD)))
+        with pytest.raises(ValueError, match="Dask"):
+            estimator.fit(GOOD, y, sample_weight=weights)
+
+
+@each_estimator
 def test_every_method_has_a_slow_twin(Estimator):
     """Also one that depends on parameters.
 
