@@ -297,7 +297,8 @@ class FiniteWidthClassifier(_TangentKernel, ClassifierMixin, BaseEstimator):
         y : ndarray of shape (n_queries,)
             Labels.
         """
-        return self.classes_[class_codes(_evaluate(self, X))]
+        values = _evaluate(self, X)
+        return self.classes_[class_codes(values)]
 
 
 class FiniteWidthRegressor(
