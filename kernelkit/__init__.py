@@ -113,6 +113,7 @@ _SUBPACKAGES = (
     "datasets",
     "density",
     "design",
+    "distributed",
     "kernels",
     "ntk",
     "nystroem",

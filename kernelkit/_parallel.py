@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import joblib
@@ -70,6 +70,12 @@ def fold(
             waiting.append(pool.submit(function, *arguments))
         while waiting:
             add(waiting.popleft().result())
+
+
+def no_threads() -> AbstractContextManager[Any]:
+    """Make any `n_jobs` mean 1 in the calling thread, also for other libraries."""
+    context: AbstractContextManager[Any] = joblib.parallel_config("sequential")
+    return context
 
 
 def _count(n_jobs: int | None) -> int:

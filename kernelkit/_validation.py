@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
+from inspect import signature
 from numbers import Integral, Real
 from typing import Any
 
@@ -75,6 +76,10 @@ FLOAT_DTYPE = [Options(type, {np.float32, np.float64}), StrOptions(_FLOATS), Non
 
 _SPARSE_KERNELS = ("linear", "poly", "polynomial", "rbf", "sigmoid", "cosine")
 
+# What scikit-learn needs to be told since it refuses weights that are all zero.
+_ZEROS_PASS = dict.fromkeys(
+    {"allow_all_zero_weights"} & signature(_check_sample_weight).parameters.keys(), True
+)
 _HEAVIEST = 1e60  # weight that has powers
 _SARGAN_TERMS = 6  # beyond this, powers of far differences lose digits
 
@@ -614,17 +619,23 @@ def _with_powers(weights: Array) -> Array:
     return weights
 
 
-def _weights(sample_weight: Any, X: Any) -> Array | None:
+def part_weights(sample_weight: Any, X: Any) -> Array | None:
+    """Check the weights of a part of the rows, which may all be zero."""
     if sample_weight is None:
         return None
     _refuse_foreign(sample_weight)
-    weights = _check_sample_weight(
+    return _check_sample_weight(
         _as_numpy(sample_weight),
         X,
         dtype=np.float64,
         ensure_non_negative=True,
         copy=True,
+        **_ZEROS_PASS,
     )
+
+
+def total_weight(weights: Array) -> float:
+    """Sum the weights of rows, or of parts of them; neither 0 nor too large."""
     if not weights.any():
         raise ValueError(
             "Every sample_weight is zero; give at least one row a positive weight."
@@ -635,6 +646,13 @@ def _weights(sample_weight: Any, X: Any) -> Array | None:
         raise ValueError(
             "The sum of sample_weight overflows: divide the weights by their maximum."
         )
+    return float(total)
+
+
+def _weights(sample_weight: Any, X: Any) -> Array | None:
+    weights = part_weights(sample_weight, X)
+    if weights is not None:
+        total_weight(weights)
     return weights
 
 
@@ -954,7 +972,8 @@ def _refuse_foreign(X: Any) -> None:
     if type(X).__module__.partition(".")[0] in {"dask", "dask_expr"}:
         raise ValueError(
             f"Got a Dask collection ({type(X).__name__}), which would be pulled into "
-            "memory as a whole: pass X.compute() if it fits."
+            "memory as a whole: pass X.compute() if it fits, or use the class of this "
+            "name in kernelkit.distributed."
         )
     if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
         return

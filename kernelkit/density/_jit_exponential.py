@@ -906,11 +906,11 @@ def deliver(sums, rows, cobasis, out):
 
 @jit()
 def log_sums(X_s, log_weights, X_t, skip, start, stop, form, out):
-    """Logarithm of the sum of one channel at targets start..stop-1, pair by pair.
+    """Sum one channel at targets start..stop-1, pair by pair, without underflow.
 
     X_s ascends along feature 0; X_t : (d, m); skip : (m,) int64, a source to leave out
-    or -1; form : as above, and (1,) the power of |u| in the exponent; out : (m,), -inf
-    for sums <= 0.
+    or -1; form : as above, and (1,) the power of |u| in the exponent; out : (2, m),
+    the largest logarithm of a term, and the sum over its exponential.
 
     Sources are met from the nearest along feature 0 outwards, until even all the rest
     cannot count next to the largest term.
@@ -956,7 +956,8 @@ def log_sums(X_s, log_weights, X_t, skip, start, stop, form, out):
             for i in range(count):
                 if exponents[i] - largest > -_LARGEST:
                     total += signs[i] * math.exp(exponents[i] - largest)
-        out[j] = largest + math.log(total) if total > 0.0 else -np.inf
+        out[0, j] = largest
+        out[1, j] = total
 
 
 @jit()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ Objective = Callable[[Array], float]
 
 REFERENCE_RULES = ("normal_reference", "scott", "silverman")
 RULES = (*REFERENCE_RULES, "cv_ml", "cv_ls")
+QUARTILES = (0.25, 0.75)
 
 _SMALLEST_SPREAD = 1e-290  # below it, bandwidths would be subnormal numbers
 _LARGEST_FACTOR = 1e3  # times the reference: the kernel is flat over the rows
@@ -114,13 +116,44 @@ def reference(rule: str, X: Array, kernel: Kernel, weights: Array) -> Values:
     Source: Wand & Jones (1995), Kernel Smoothing, section 4.3; the fourth-order case
     follows in the same way.
     """
-    if len(X) == 1:
+    spread = Spread(
+        len(X),
+        weights.sum() ** 2 / np.square(weights).sum(),
+        _spread(X, weights, robust=rule == "silverman"),
+        (X[0] == X).all(axis=0),
+    )
+    return of_spread(rule, spread, kernel)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How rows spread.
+
+    Attributes
+    ----------
+    n_rows : int
+        Those with positive weight.
+    n_samples : float
+        As many equal weights tell as much as those of the rows.
+    sizes : ndarray of shape (n_features,)
+        Standard deviations, or what the quartiles say instead.
+    is_constant : ndarray of shape (n_features,), bool
+    """
+
+    n_rows: int
+    n_samples: float
+    sizes: Values
+    is_constant: npt.NDArray[np.bool_]
+
+
+def of_spread(rule: str, spread: Spread, kernel: Kernel) -> Values:
+    """Compute what `reference` says of rows that spread so."""
+    n_samples, d = spread.n_samples, len(spread.sizes)
+    if spread.n_rows == 1:
         raise ValueError(
             f"bandwidth={rule!r} needs the spread of at least 2 rows with positive "
             "weight, not of 1 sample: give the bandwidth as a number."
         )
-    n_samples, d = weights.sum() ** 2 / np.square(weights).sum(), X.shape[1]
-    spread = _spread(X, weights, robust=rule == "silverman")
     if rule == "scott":
         if kernel.variance < 1e-9:
             raise ValueError(
@@ -137,38 +170,49 @@ def reference(rule: str, X: Array, kernel: Kernel, weights: Array) -> Values:
         else:
             log += math.log(4.0 / ((d + 2) * kernel.variance**2))
             factor = math.exp(log / (d + 4))
-    is_constant = (X[0] == X).all(axis=0)
+    is_constant = spread.is_constant
     if is_constant.any():
         columns = ", ".join(map(str, np.flatnonzero(is_constant)[:10]))
         warn(
             f"X is constant in column {columns}: its bandwidth is set to 1, which "
             "leaves the other features as they are.",
         )
-    if ((spread < _SMALLEST_SPREAD) & ~is_constant).any():
+    if ((spread.sizes < _SMALLEST_SPREAD) & ~is_constant).any():
         raise ValueError(
             f"X spreads over less than {_SMALLEST_SPREAD:g} in some feature, too "
             "little for a bandwidth: rescale the features."
         )
-    return np.where(is_constant, 1.0, factor * spread)
+    return np.where(is_constant, 1.0, factor * spread.sizes)
 
 
 def _spread(X: Array, weights: Array, *, robust: bool) -> Values:
     """Measure each feature by its standard deviation, or by quartiles if smaller."""
-    X = X - X[0]  # a large offset would cost digits
-    _, exponent = np.frexp(np.abs(X).max(axis=0))
-    X = np.ldexp(X, -exponent)  # rounds nothing, and sums do not overflow
-    for _ in range(2):  # the second time for rounding, if X[0] lies far away
-        X = X - np.average(X, axis=0, weights=weights)
-    sigma = _root_mean_square(X, weights)
+    X, exponent = centred(X, weights)
+    sigma = root_mean_square(X, weights)
     if robust:
-        low, high = np.quantile(
-            X, [0.25, 0.75], axis=0, weights=weights, method="inverted_cdf"
+        quartiles = np.quantile(
+            X, QUARTILES, axis=0, weights=weights, method="inverted_cdf"
         )
-        sigma = np.where(high > low, np.minimum(sigma, (high - low) / 1.349), sigma)
+        sigma = smaller_spread(sigma, *quartiles)
     return np.ldexp(sigma, exponent)
 
 
-def _root_mean_square(X: Array, weights: Array) -> Values:
+def centred(X: Array, weights: Array) -> tuple[Values, Array]:
+    """Subtract the mean; numbers are of size 1, and times a power of 2 that returns."""
+    X = X - X[weights.argmax()]  # a large offset would cost digits
+    _, exponent = np.frexp(np.abs(X).max(axis=0))
+    X = np.ldexp(X, -exponent)  # rounds nothing, and sums do not overflow
+    for _ in range(2):  # the second time for rounding, if that row lies far away
+        X = X - np.average(X, axis=0, weights=weights)
+    return X, exponent
+
+
+def smaller_spread(sigma: Array, low: Array, high: Array) -> Values:
+    """Take the interquartile range over 1.349 where it is smaller, and not 0."""
+    return np.where(high > low, np.minimum(sigma, (high - low) / 1.349), sigma)
+
+
+def root_mean_square(X: Array, weights: Array) -> Values:
     """Also of rows with large entries and tiny weights, whose squares underflow."""
     parts = np.sqrt(weights / weights.sum())[:, None] * X
     size = np.abs(parts).max(axis=0)

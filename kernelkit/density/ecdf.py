@@ -224,12 +224,7 @@ class MultivariateECDF(BaseEstimator):
         upper = check.choice("kind", kind, ("cdf", "survival")) == "survival"
         n_nodes = math.prod(len(axis) + 1 for axis in axes)
         check.memory(16 * n_nodes, "give fewer nodes per axis")  # sums and shares
-        nodes = [
-            ranks.count_not_above(column, axis)
-            for column, axis in zip(self.sorted_values_, axes, strict=True)
-        ]
-        totals = sums.grid_sums(self.ranks_, nodes, self.sample_weight_, upper=upper)
-        return self._share(totals)
+        return shares(self._grid_totals(axes, upper), self._whole())
 
     def confidence_band(
         self, X: Any = None, *, level: float = 0.95, method: str = "dkw"
@@ -284,8 +279,9 @@ class MultivariateECDF(BaseEstimator):
                 "method='dkw' is proved for equal weights only, and sample_weight is "
                 "not constant: use method='wilson'."
             )
-        n_features, n_samples = self.ranks_.shape
-        constant = 2 if n_features == 1 else n_features * (n_samples + 1)
+        n_samples = self._effective_samples()
+        d = self.n_features_in_
+        constant = 2 if d == 1 else d * (n_samples + 1)
         half_width = np.sqrt(np.log(constant / (1.0 - level)) / (2 * n_samples))
         center = self.cdf(X)
         return np.maximum(center - half_width, 0.0), np.minimum(
@@ -315,13 +311,17 @@ class MultivariateECDF(BaseEstimator):
                 algorithm=algorithm,
                 run=run,
             )
-        return self._share(totals)
+        return shares(totals, self._whole())
 
-    def _share(self, totals: Values) -> Values:
-        """Divide sums by the whole weight, in place; rounding may not exceed 1."""
+    def _grid_totals(self, axes: list[Array], upper: bool) -> Values:
+        return grid_totals(
+            self.sorted_values_, self.ranks_, axes, self.sample_weight_, upper
+        )
+
+    def _whole(self) -> float:
+        """Total weight of the training rows, or their number."""
         weights = self.sample_weight_
-        totals /= self.ranks_.shape[1] if weights is None else weights.sum()
-        return np.minimum(totals, 1.0, out=totals)
+        return float(self.ranks_.shape[1] if weights is None else weights.sum())
 
     def _effective_samples(self) -> float:
         weights = self.sample_weight_
@@ -414,6 +414,23 @@ def empirical_copula(X: Any, U: Any = None) -> Values:
     )
     U = check.ordered_query_data(distribution, U)
     return ecdf(counts.T / (counts.shape[1] + 1), U)
+
+
+def grid_totals(
+    columns: Array, places: Array, axes: list[Array], weights: Array | None, upper: bool
+) -> Values:
+    """Sum the weights of ranked rows at the nodes of a grid, or beyond them."""
+    nodes = [
+        ranks.count_not_above(column, axis)
+        for column, axis in zip(columns, axes, strict=True)
+    ]
+    return sums.grid_sums(places, nodes, weights, upper=upper)
+
+
+def shares(totals: Values, whole: float) -> Values:
+    """Divide sums by the whole weight, in place; rounding may not exceed 1."""
+    totals /= whole
+    return np.minimum(totals, 1.0, out=totals)
 
 
 def _wilson_band(

@@ -19,12 +19,13 @@ from kernelkit.density.kernel_sums import (
     kernel_sums,
     log_kernel_sums,
 )
-from kernelkit.density.kernels1d import KERNELS, Kernel, find
+from kernelkit.density.kernels1d import KERNELS, Function1D, Kernel, find
 
 Array = npt.NDArray[Any]
 Values = npt.NDArray[np.float64]
 
 _MOST_TRAVERSALS = 64  # for the distribution function
+_CELLS = 2**20  # numbers in a block of pairs
 
 
 class ProductKernelDensity(DensityMixin, BaseEstimator):
@@ -248,13 +249,20 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
         check.is_fitted(self)
         queries = self._queries(X)
         weights = self._weights()
-        terms = self._kernel().cdf
         n_features = self.n_features_in_
-        if len(terms) ** n_features > _MOST_TRAVERSALS:
-            return self._cdf_by_pairs(queries)
-        totals = 0.0
+        products = cdf_products(self._kernel(), n_features)
+        totals: Any = 0.0
         with _parallel.threads(self.n_jobs) as run:
-            for functions in itertools.product(terms, repeat=n_features):
+            if not products:
+                totals = cdf_sums(
+                    self.X_fit_,
+                    weights,
+                    self.X_fit_ if queries is None else queries,
+                    self._kernel(),
+                    self.bandwidth_,
+                    run=run,
+                )
+            for functions in products:
                 totals += kernel_sums(
                     self.X_fit_,
                     weights[None],
@@ -264,27 +272,9 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
                     algorithm=self.algorithm,
                     run=run,
                 )[0]
-        if queries is None:
+        if queries is None and products:
             totals += weights * 0.5**n_features
         return np.clip(totals / weights.sum(), 0.0, 1.0)
-
-    def _cdf_by_pairs(self, queries: Array | None) -> Values:
-        """Visit all pairs, as the integral of n features has up to 2**n terms."""
-        X, weights, terms = self.X_fit_, self._weights(), self._kernel().cdf
-        queries = X if queries is None else queries
-        size = max(2**20 // len(X), 1)
-
-        def evaluate(start: int) -> Values:
-            product = np.ones((len(queries[start : start + size]), len(X)))
-            for k, width in enumerate(self.bandwidth_):
-                with np.errstate(over="ignore"):
-                    u = (queries[start : start + size, k, None] - X[:, k]) / width
-                product *= sum(term(u) for term in terms)
-            return (product * weights).sum(axis=1)
-
-        with _parallel.threads(self.n_jobs) as run:
-            totals = run([(evaluate, (i,)) for i in range(0, len(queries), size)])
-        return np.clip(np.concatenate(totals) / weights.sum(), 0.0, 1.0)
 
     def evaluate_grid(self, axes: Any) -> Values:
         """Evaluate the density at every node of a rectilinear grid.
@@ -368,10 +358,7 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
                 algorithm=self.algorithm,
                 run=run,
             )[0]
-        sizes = np.empty(len(rows))
-        for i, row in enumerate(rows):
-            steps = (row - self.X_fit_) / self.bandwidth_
-            sizes[i] = weights @ np.abs(kernel.density(steps)).prod(axis=1)
+        sizes = size_sums(self.X_fit_, weights, rows, kernel, self.bandwidth_)
         return np.maximum(sums, 0.0) / sizes
 
     def _kernel(self) -> Kernel:
@@ -402,6 +389,48 @@ class ProductKernelDensity(DensityMixin, BaseEstimator):
                 run=run,
             )
         return logs - np.log(self.bandwidth_).sum()
+
+
+def size_sums(
+    X: Array, weights: Array, queries: Array, kernel: Kernel, bandwidth: Array
+) -> Values:
+    """Sum the sizes of a kernel over all pairs."""
+    sums = np.empty(len(queries))
+    for i, query in enumerate(queries):
+        steps = (query - X) / bandwidth
+        sums[i] = weights @ np.abs(kernel.density(steps)).prod(axis=1)
+    return sums
+
+
+def cdf_products(kernel: Kernel, n_features: int) -> list[tuple[Function1D, ...]]:
+    """List the products that add up to the integral of a kernel; none if too many."""
+    terms = kernel.cdf
+    if len(terms) ** n_features > _MOST_TRAVERSALS:
+        return []
+    return list(itertools.product(terms, repeat=n_features))
+
+
+def cdf_sums(
+    X: Array,
+    weights: Array,
+    queries: Array,
+    kernel: Kernel,
+    bandwidth: Array,
+    *,
+    run: _parallel.Run,
+) -> Values:
+    """Sum the integral of a kernel over all pairs, where it has too many products."""
+    size = max(_CELLS // len(X), 1)
+
+    def evaluate(start: int) -> Values:
+        product = np.ones((len(queries[start : start + size]), len(X)))
+        for k, width in enumerate(bandwidth):
+            with np.errstate(over="ignore"):
+                u = (queries[start : start + size, k, None] - X[:, k]) / width
+            product *= sum(term(u) for term in kernel.cdf)
+        return (product * weights).sum(axis=1)
+
+    return np.concatenate(run((evaluate, (i,)) for i in range(0, len(queries), size)))
 
 
 def select_bandwidth(

@@ -147,27 +147,72 @@ def log_kernel_sums(
     )[0]
     own = queries is None
     if own and not leave_out:
-        sums += weights * math.prod(float(f(np.zeros(()))) for f in functions)
+        sums += weights * at_0(functions)
+    chosen = faint(sums, functions, weights.max())
+    logs = log_of(sums)
+    if chosen.size:
+        targets = (X if queries is None else queries)[chosen]
+        skipped = chosen if own and leave_out else None
+        logs[chosen] = log_of(
+            *scaled_sums(X, weights, targets, skipped, functions, bandwidth, run=run)
+        )
+    return logs
+
+
+def at_0(functions: Functions) -> float:
+    """Return the product of the functions where a source meets itself."""
+    return math.prod(float(f(np.zeros(()))) for f in functions)
+
+
+def faint(sums: Array, functions: Functions, largest_weight: float) -> Array:
+    """Find sums that may have lost terms, which those of compact functions do not."""
+    if _are(functions, Compact):
+        return np.empty(0, dtype=np.int64)
+    return np.flatnonzero(np.abs(sums) < _UNDERFLOW * largest_weight)
+
+
+def log_of(sums: Array, exponents: Array | float = 0.0) -> Values:
+    """Logarithm of sums times exponentials; -inf for those that are not positive."""
     with np.errstate(divide="ignore"):
-        logs = np.log(np.maximum(sums, 0.0))
-    faint = np.flatnonzero(np.abs(sums) < _UNDERFLOW * weights.max())
-    if not faint.size or _are(functions, Compact):
-        return logs
+        logs: Values = exponents + np.log(np.maximum(sums, 0.0))
+    return logs
+
+
+def scaled_sums(
+    X: Array,
+    weights: Array,
+    targets: Array,
+    skipped: Array | None,
+    functions: Functions,
+    bandwidth: Array,
+    *,
+    run: _parallel.Run,
+) -> tuple[Values, Values]:
+    """Sum one channel pair by pair, without underflow.
+
+    Takes what `kernel_sums` takes, but weights of shape (n_sources,), >= 0, and the
+    number of a source that each target leaves out.
+
+    Returns
+    -------
+    sums, exponents : ndarray of shape (n_targets,)
+        The sums are those numbers times exp(exponents), the largest logarithm of a
+        term. It is -inf where all terms are 0.
+    """
     order, X_s, _ = sorted_rows(X, run)
-    X_t = np.ascontiguousarray((X if queries is None else queries)[faint].T)
+    X_t = np.ascontiguousarray(targets.T)
     with np.errstate(divide="ignore"):
         log_weights = np.log(weights[order])
-    skip = np.full(faint.size, -1)
-    if own and leave_out:
-        skip = np.argsort(order)[faint]
-    out = np.empty(faint.size)
+    skip = np.full(len(targets), -1)
+    if skipped is not None:
+        skip = np.argsort(order)[skipped]
+    out = np.empty((2, len(targets)))
     form = _log_form(functions, bandwidth)
     run(
         (tree.log_sums, (X_s, log_weights, X_t, skip, start, stop, form, out))
-        for start, stop in _cuts(faint.size, gaussian.TILE)
+        for start, stop in _cuts(len(targets), gaussian.TILE)
     )
-    logs[faint] = out
-    return logs
+    return out[1], out[0]
 
 
 def _are(functions: Functions, kind: type) -> bool:

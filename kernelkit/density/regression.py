@@ -1,9 +1,8 @@
 """Kernel regression with product kernels, exact and in quasi-linear time."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +31,7 @@ _SMALLEST_TOTAL = 1e-280  # of the kernels: below it, terms lose digits or are l
 _LEAST_SPREAD = 1e-10  # squared, next to the distance: sums tell no less apart
 _AS_NEAR = 1.0 + 1e-12  # times the least distance
 _CELLS = 2**21  # numbers in a block of pairs
+_FAR = 1e100  # widths, whose squares are finite
 
 
 class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -177,17 +177,8 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         X, y = check.regression_data(self, X, y)
         weights = check.sample_weight(sample_weight, X)
-        self._kernel_of_fit = check.sargan(type(self).__name__, self.kernel)
-        kernel = self._kernel()
-        if self.order == 1 and kernel.is_signed:
-            raise ValueError(
-                f"order=1 needs a kernel without negative values, and {kernel.name!r} "
-                "has some: use order=0 or another kernel."
-            )
-        functions = [kernel.density] * X.shape[1]
-        if self.order == 1:
-            functions[0] = kernel.density.times_power(2)
-        self.algorithm_ = choose(self.algorithm, len(X), len(X), functions)
+        self._choose_kernel()
+        self._choose_algorithm(len(X))
         self.X_fit_ = X
         self.y_fit_ = y
         self.sample_weight_ = weights
@@ -217,7 +208,7 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check.is_fitted(self)
         queries = check.query_data(self, X)
         rows, _ = self._rows()
-        return self._in_units(self._estimate(rows, queries), rows)
+        return self._in_units(self._estimate(rows, queries), rows.scale)
 
     def loo_predict(self) -> Values:
         """Predict the targets of each training row from the other rows.
@@ -246,20 +237,36 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         values[kept] = self._estimate(rows, None)
         if not kept.all():
             values[~kept] = self._estimate(rows, self.X_fit_[~kept])
-        return self._in_units(values, rows)
+        return self._in_units(values, rows.scale)
+
+    def _choose_kernel(self) -> None:
+        self._kernel_of_fit = check.sargan(type(self).__name__, self.kernel)
+        kernel = self._kernel()
+        if self.order == 1 and kernel.is_signed:
+            raise ValueError(
+                f"order=1 needs a kernel without negative values, and {kernel.name!r} "
+                "has some: use order=0 or another kernel."
+            )
+
+    def _choose_algorithm(self, n_samples: int) -> None:
+        functions = [self._kernel().density] * self.n_features_in_
+        if self.order == 1:
+            functions[0] = functions[0].times_power(2)
+        self.algorithm_ = choose(self.algorithm, n_samples, n_samples, functions)
 
     def _kernel(self) -> Kernel:
         return find(self._kernel_of_fit)
 
-    def _rows(self) -> tuple["_Rows", npt.NDArray[np.bool_]]:
+    def _rows(self) -> tuple["Rows", npt.NDArray[np.bool_]]:
         """Prepare the rows of positive weight, and tell which they are."""
         weights = self.sample_weight_
         if weights is None:
             weights = np.ones(len(self.X_fit_))
         weights = weights / weights.max()
         kept = weights > 0.0
-        targets = self.y_fit_.reshape(len(weights), -1)
-        return _scale(self.X_fit_[kept], targets[kept], weights[kept]), kept
+        y = self.y_fit_.reshape(len(weights), -1)[kept]
+        scale = Scale.of(np.partition(y, len(y) // 2, axis=0)[len(y) // 2], y)
+        return Rows(self.X_fit_[kept], scale.targets(y), weights[kept], scale), kept
 
     def _choose_bandwidth(self, run: _parallel.Run) -> Values:
         owner, kernel = type(self).__name__, self._kernel()
@@ -282,7 +289,7 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         # A bandwidth of nearly 0 is no failure: it means the nearest row.
         return bandwidths.search(objective, rows.X, start, may_vanish=True)
 
-    def _estimate(self, rows: "_Rows", queries: Array | None) -> Values:
+    def _estimate(self, rows: "Rows", queries: Array | None) -> Values:
         with _parallel.threads(self.n_jobs) as run:
             return estimate(
                 rows,
@@ -294,53 +301,70 @@ class ProductKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 run=run,
             )
 
-    def _in_units(self, values: Values, rows: "_Rows") -> Values:
-        """Undo the scaling of the targets; rounding may not leave their range."""
-        values = rows.base + rows.size * values
-        if self.order == 0 and not self._kernel().is_signed:
-            values = np.clip(values, rows.low, rows.high)
+    def _in_units(self, values: Values, scale: "Scale") -> Values:
+        is_mean = self.order == 0 and not self._kernel().is_signed
+        values = scale.in_units(values, clip=is_mean)
         return values if self.y_fit_.ndim == 2 else values[:, 0]
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """Training rows and their targets, which have no unit.
+class Scale:
+    """Targets and what they are without a unit, ``(y - base) / size``.
 
     Attributes
     ----------
-    X : ndarray of shape (n_rows, n_features)
-    targets : ndarray of shape (n_rows, n_outputs)
-        ``(y - base) / size``, at most 1 in size.
-    weights : ndarray of shape (n_rows,)
-        Positive, the largest 1, if no places were merged.
     base : ndarray of shape (n_outputs,)
-        A median y: neither an offset nor an outlier costs the digits of the others, and
-        a constant becomes exactly 0.
+        A y in the middle: neither an offset nor an outlier costs the digits of the
+        others, and a constant becomes exactly 0.
     size : ndarray of shape (n_outputs,)
         A power of 2.
     low, high : ndarray of shape (n_outputs,)
         The least and the greatest y.
     """
 
-    X: Values
-    targets: Values
-    weights: Values
     base: Values
     size: Values
     low: Values
     high: Values
 
+    @classmethod
+    def of(cls, base: Array, y: Array) -> "Scale":
+        """Make targets at most 1 in size of all y, or of the least and greatest."""
+        _, exponent = np.frexp(np.abs(y - base).max(axis=0))
+        return cls(base, np.ldexp(1.0, exponent), y.min(axis=0), y.max(axis=0))
 
-def _scale(X: Array, y: Array, weights: Array) -> _Rows:
-    base = np.partition(y, len(y) // 2, axis=0)[len(y) // 2]
-    _, exponent = np.frexp(np.abs(y - base).max(axis=0))
-    size = np.ldexp(1.0, exponent)
-    return _Rows(
-        X, (y - base) / size, weights, base, size, y.min(axis=0), y.max(axis=0)
-    )
+    def targets(self, y: Array) -> Values:
+        """Take the unit from y, (n_rows, n_outputs)."""
+        targets: Values = (y - self.base) / self.size
+        return targets
+
+    def in_units(self, targets: Array, *, clip: bool) -> Values:
+        """Undo `targets`; with `clip`, rounding may not leave the range of y."""
+        values: Values = self.base + self.size * targets
+        return np.clip(values, self.low, self.high) if clip else values
 
 
-def _merge_places(rows: _Rows) -> _Rows:
+@dataclass(frozen=True)
+class Rows:
+    """Training rows and their targets, which have no unit.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+    targets : ndarray of shape (n_rows, n_outputs)
+    weights : ndarray of shape (n_rows,)
+        Positive, the largest 1, if no places were merged.
+    scale : Scale
+        Of the targets.
+    """
+
+    X: Values
+    targets: Values
+    weights: Values
+    scale: Scale
+
+
+def _merge_places(rows: Rows) -> Rows:
     """Merge rows with equal features into one with their mean target."""
     order, starts = bandwidths.places(rows.X)
     weights = rows.weights[order]
@@ -351,7 +375,7 @@ def _merge_places(rows: _Rows) -> _Rows:
 
 
 def least_squares(
-    rows: _Rows, kernel: Kernel, order: int, *, run: _parallel.Run
+    rows: Rows, kernel: Kernel, order: int, *, run: _parallel.Run
 ) -> bandwidths.Objective:
     r"""Make the mean squared error at each place, estimated from the other places.
 
@@ -378,7 +402,7 @@ def least_squares(
 
 
 def estimate(
-    rows: _Rows,
+    rows: Rows,
     queries: Array | None,
     kernel: Kernel,
     order: int,
@@ -395,7 +419,7 @@ def estimate(
 
     Parameters
     ----------
-    rows : _Rows
+    rows : Rows
         Training rows.
     queries : ndarray of shape (n_queries, n_features) or None
         None stands for the training rows, each without itself.
@@ -413,51 +437,87 @@ def estimate(
     Returns
     -------
     values : ndarray of shape (n_queries, n_outputs)
-        In the unit of `rows.targets`.
+        Like `rows.targets`.
     """
-    d = rows.X.shape[1]
+    (_, d), (_, n_outputs) = rows.X.shape, rows.targets.shape
     if order == 1:
-        n_numbers = d * (4 * d + 3 * rows.targets.shape[1])  # at the most, per query
+        n_numbers = d * (5 * d + 4 * n_outputs)  # at the most, per query
         check.memory(
             8 * n_numbers * len(rows.X if queries is None else queries),
             "choose features, predict fewer rows at a time, or use order=0",
         )
     channels = np.vstack([rows.weights, rows.weights * rows.targets.T])
-
-    def sums(*powers: int, n_channels: int = len(channels)) -> Values:
-        """Sum channels times powers of u: exponents by the features they belong to."""
-        exponents = Counter(powers)
-        return kernel_sums(
+    sums = [
+        kernel_sums(
             rows.X,
-            channels[:n_channels],
+            channels[:n],
             queries,
-            [kernel.density.times_power(exponents[k]) for k in range(d)],
+            functions,
             bandwidth,
             algorithm=algorithm,
             run=run,
         )
+        for functions, n in products(kernel.density, d, n_outputs, order)
+    ]
+    values, poor = fit_from_sums(sums, d)
+    if poor.any():
+        values[poor] = _estimate_far(
+            rows, queries, np.flatnonzero(poor), kernel, order, bandwidth, run=run
+        )
+    return values
 
-    totals, *numerators = sums()
-    is_poor = ~(totals > _SMALLEST_TOTAL)
-    totals[is_poor] = 1.0
-    values = np.stack(numerators, axis=1) / totals[:, None]
+
+def products(
+    density: Function1D, n_features: int, n_outputs: int, order: int
+) -> list[tuple[list[Function1D], int]]:
+    """List the functions that are summed, and for how many channels of weights.
+
+    The first channel is that of the weights alone, others are those of the targets.
+    They are times no power of u; for a line also times each u_k, followed by those
+    times u_k u_j with j <= k.
+    """
+    powers: list[tuple[tuple[int, ...], int]] = [((), 1 + n_outputs)]
     if order == 1:
+        for k in range(n_features):
+            powers.append(((k,), 1 + n_outputs))
+            powers += [((k, j), 1) for j in range(k + 1)]
+    return [
+        ([density.times_power(which.count(k)) for k in range(n_features)], n)
+        for which, n in powers
+    ]
+
+
+def fit_from_sums(
+    sums: Sequence[Array], n_features: int
+) -> tuple[Values, npt.NDArray[np.bool_]]:
+    """Fit means, or lines, to the sums of `products`, each (n_channels, n_queries).
+
+    Returns values, (n_queries, n_outputs), and where they tell nothing because the
+    kernels sum to nothing.
+    """
+    d, rest = n_features, iter(sums)
+    totals, *numerators = next(rest)
+    poor = is_poor(totals)
+    totals = np.where(poor, 1.0, totals)
+    values = np.stack(numerators, axis=1) / totals[:, None]
+    if len(sums) > 1:
         mean = np.empty((len(totals), d))
         cross = np.empty((len(totals), d, values.shape[1]))
         square = np.empty((len(totals), d, d))
         for k in range(d):
-            mean[:, k], *products = sums(k) / totals
-            cross[:, k] = np.stack(products, axis=1)
+            mean[:, k], *parts = next(rest) / totals
+            cross[:, k] = np.stack(parts, axis=1)
             for j in range(k + 1):
-                square[:, k, j] = square[:, j, k] = sums(k, j, n_channels=1) / totals
+                square[:, k, j] = square[:, j, k] = next(rest) / totals
         square -= mean[:, :, None] * mean[:, None, :]
         cross -= mean[:, :, None] * values[:, None, :]
         values = _line_at_0(values, mean, square, cross)
-    if is_poor.any():
-        values[is_poor] = _estimate_far(
-            rows, queries, np.flatnonzero(is_poor), kernel, order, bandwidth, run=run
-        )
-    return values
+    return values, poor
+
+
+def is_poor(totals: Array) -> npt.NDArray[np.bool_]:
+    """Tell where the kernels sum to nothing, or to what has lost digits."""
+    return ~(totals > _SMALLEST_TOTAL)
 
 
 def _line_at_0(mean_y: Array, mean_u: Array, spread: Array, cross: Array) -> Values:
@@ -491,7 +551,7 @@ def _line_at_0(mean_y: Array, mean_u: Array, spread: Array, cross: Array) -> Val
 
 
 def _estimate_far(
-    rows: _Rows,
+    rows: Rows,
     queries: Array | None,
     chosen: Array,
     kernel: Kernel,
@@ -504,61 +564,148 @@ def _estimate_far(
     Q = (rows.X if queries is None else queries)[chosen]
     own = chosen if queries is None else None
     if isinstance(kernel.density, Compact):
-        return _nearest_means(rows, Q, own, bandwidth, run=run)
-    n_pairs = len(rows.X) * (rows.X.shape[1] if order == 1 else 1)
-    n_block = max(1, _CELLS // n_pairs)
-    tasks = []
-    for start in range(0, len(Q), n_block):
-        part = slice(start, start + n_block)
-        ids = None if own is None else own[part]
-        tasks.append(
-            (_far_block, (rows, Q[part], ids, kernel.density, order, bandwidth))
-        )
-    values = np.vstack(run(tasks))
+        return nearest(rows, Q, own, bandwidth, run=run).values
+    far = far_rows(rows, Q, own, kernel.density, order, bandwidth, run=run)
+    values = far.values(Q, bandwidth)
     is_lost = np.isnan(values[:, 0])
     if is_lost.any():
         ids = None if own is None else own[is_lost]
-        values[is_lost] = _nearest_means(rows, Q[is_lost], ids, bandwidth, run=run)
+        values[is_lost] = nearest(rows, Q[is_lost], ids, bandwidth, run=run).values
     return values
 
 
-def _far_block(
-    rows: _Rows,
+class FarRows(NamedTuple):
+    """What some rows are for queries that are far from them, by logarithms.
+
+    Shares are those of the sum of the kernels. Where the logarithms of all are -inf,
+    the numbers mean nothing.
+
+    Attributes
+    ----------
+    top : ndarray of shape (n_queries,)
+        Largest logarithm of a kernel times a weight, up to a constant.
+    total : ndarray of shape (n_queries,)
+        Sum of the kernels over exp(top).
+    means : ndarray of shape (n_queries, n_outputs)
+        Of the targets, weighted by shares.
+    center : ndarray of shape (n_queries, n_features) or None
+        A row that counts: beside it, numbers are small where shares are not 0. None if
+        only means are asked for, and so are the others.
+    step : ndarray of shape (n_queries, n_features)
+        Mean of x from the center, in widths.
+    spread : ndarray of shape (n_queries, n_features, n_features)
+        Covariances of x.
+    cross : ndarray of shape (n_queries, n_features, n_outputs)
+        Covariances with the targets.
+    """
+
+    top: Values
+    total: Values
+    means: Values
+    center: Any = None
+    step: Any = None
+    spread: Any = None
+    cross: Any = None
+
+    def add(self, other: "FarRows", bandwidth: Array) -> "FarRows":
+        """Join other rows, for the same queries."""
+        top = np.maximum(self.top, other.top)
+        with np.errstate(invalid="ignore"):
+            own, their = (
+                part.total * np.where(part.top == top, 1.0, np.exp(part.top - top))
+                for part in (self, other)
+            )
+        total = own + their
+        share = (their / total)[:, None]
+        means = (1.0 - share) * self.means + share * other.means
+        if self.center is None:
+            return FarRows(top, total, means)
+        is_other = (other.top > self.top)[:, None]
+        center = np.where(is_other, other.center, self.center)
+        steps = []
+        for part, weight in ((self, 1.0 - share), (other, share)):
+            with np.errstate(over="ignore"):
+                way = part.step + (part.center - center) / bandwidth
+            steps.append(np.where(weight > 0.0, way.clip(-_FAR, _FAR), 0.0))
+        way = steps[1] - steps[0]
+        both = (share * (1.0 - share))[:, :, None]
+        kept, added = 1.0 - share[:, :, None], share[:, :, None]
+        spread = kept * self.spread + added * other.spread
+        spread += both * way[:, :, None] * way[:, None, :]
+        cross = kept * self.cross + added * other.cross
+        cross += both * way[:, :, None] * (other.means - self.means)[:, None, :]
+        step = steps[0] + share * way
+        return FarRows(top, total, means, center, step, spread, cross)
+
+    def values(self, queries: Array, bandwidth: Array) -> Values:
+        """Return what means or lines say at the queries, NaN where all is lost."""
+        values = self.means
+        if self.center is not None:
+            with np.errstate(over="ignore"):
+                distance = (queries - self.center) / bandwidth - self.step
+            distance = distance.clip(-1e140, 1e140)
+            values = _line_at_0(values, distance, self.spread, -self.cross)
+        return np.where(np.isneginf(self.top)[:, None], np.nan, values)
+
+
+def far_rows(
+    rows: Rows,
     queries: Array,
     own: Array | None,
     density: Function1D,
     order: int,
     bandwidth: Array,
-) -> Values:
-    """Estimate with shares that come from logarithms; NaN where these are -inf."""
+    *,
+    run: _parallel.Run,
+) -> FarRows:
+    """Compare queries with all rows but the own one of each, -1 if it has none."""
+    n_pairs = len(rows.X) * (rows.X.shape[1] if order == 1 else 1)
+    n_block = max(1, _CELLS // n_pairs)
+
+    def compare(start: int) -> FarRows:
+        part = slice(start, start + n_block)
+        ids = None if own is None else own[part]
+        return _far_block(rows, queries[part], ids, density, order, bandwidth)
+
+    parts = run((compare, (i,)) for i in range(0, len(queries), n_block))
+    return FarRows(*_stacked(parts))
+
+
+def _far_block(
+    rows: Rows,
+    queries: Array,
+    own: Array | None,
+    density: Function1D,
+    order: int,
+    bandwidth: Array,
+) -> FarRows:
     X, d = rows.X, rows.X.shape[1]
     with np.errstate(divide="ignore", over="ignore"):
         logs = np.log(rows.weights)[None].repeat(len(queries), axis=0)
         for k in range(d):
-            logs += _log_kernel(density, (queries[:, k, None] - X[:, k]) / bandwidth[k])
-        if own is not None:
-            logs[np.arange(len(own)), own] = -np.inf
-        top = logs.max(axis=1, keepdims=True)
-        is_lost = np.isneginf(top[:, 0])
-        top[is_lost] = 0.0
-        shares = np.exp(logs - top)
-        shares[is_lost] = 1.0
-        shares /= shares.sum(axis=1, keepdims=True)
-        values = shares @ rows.targets
-        values[is_lost] = np.nan
-        if order == 0 or is_lost.all():
-            return values
-        # Beside a row that counts, numbers are small where shares are not 0.
-        center = X[logs.argmax(axis=1)]
+            u = (queries[:, k, None] - X[:, k]) / bandwidth[k]
+            logs += _log_kernel(density, u)
+    if own is not None:
+        has_own = np.flatnonzero(own >= 0)
+        logs[has_own, own[has_own]] = -np.inf
+    top = logs.max(axis=1)
+    is_lost = np.isneginf(top)
+    shares = np.exp(logs - np.where(is_lost, 0.0, top)[:, None])
+    shares[is_lost] = 1.0
+    total = shares.sum(axis=1)
+    shares /= total[:, None]
+    means = shares @ rows.targets
+    if order == 0:
+        return FarRows(top, total, means)
+    center = X[logs.argmax(axis=1)]
+    with np.errstate(over="ignore"):
         steps = (X - center[:, None]) / bandwidth  # against the sense of u
-        steps = np.where(shares[:, :, None] > 0.0, steps.clip(-1e100, 1e100), 0.0)
-        mean = np.einsum("qn,qnk->qk", shares, steps)
-        steps -= mean[:, None]
-        spread = np.einsum("qn,qnk,qnl->qkl", shares, steps, steps)
-        cross = np.einsum("qn,qnk,nj->qkj", shares, steps, rows.targets)
-        distance = (queries - center) / bandwidth - mean
-        distance = distance.clip(-1e140, 1e140)
-        return _line_at_0(values, distance, spread, -cross)
+    steps = np.where(shares[:, :, None] > 0.0, steps.clip(-_FAR, _FAR), 0.0)
+    mean = np.einsum("qn,qnk->qk", shares, steps)
+    steps -= mean[:, None]
+    spread = np.einsum("qn,qnk,qnl->qkl", shares, steps, steps)
+    cross = np.einsum("qn,qnk,nj->qkj", shares, steps, rows.targets)
+    return FarRows(top, total, means, center, mean, spread, cross)
 
 
 def _log_kernel(density: Function1D, u: Array) -> Values:
@@ -575,15 +722,49 @@ def _log_kernel(density: Function1D, u: Array) -> Values:
     )
 
 
-def _nearest_means(
-    rows: _Rows,
+class Nearest(NamedTuple):
+    """The rows at the least scaled L1 distance of queries.
+
+    Attributes
+    ----------
+    distance : ndarray of shape (n_queries,)
+        In some unit; inf if there is none.
+    total : ndarray of shape (n_queries,)
+        Of the weights.
+    sums : ndarray of shape (n_queries, n_outputs)
+        Of the targets.
+    """
+
+    distance: Values
+    total: Values
+    sums: Values
+
+    @property
+    def values(self) -> Values:
+        """Means of the targets."""
+        means: Values = self.sums / self.total[:, None]
+        return means
+
+    def add(self, other: "Nearest") -> "Nearest":
+        """Join other rows, for the same queries."""
+        distance = np.minimum(self.distance, other.distance)
+        total, sums = np.zeros_like(self.total), np.zeros_like(self.sums)
+        for part in (self, other):
+            counts = part.distance <= _AS_NEAR * distance
+            total += np.where(counts, part.total, 0.0)
+            sums += np.where(counts[:, None], part.sums, 0.0)
+        return Nearest(distance, total, sums)
+
+
+def nearest(
+    rows: Rows,
     queries: Array,
     own: Array | None,
     bandwidth: Array,
     *,
     run: _parallel.Run,
-) -> Values:
-    """Average over the rows at the least scaled L1 distance, without the own one."""
+) -> Nearest:
+    """Find the nearest rows, without the own one of each query, -1 if it has none."""
     d = rows.X.shape[1]
     factors = bandwidth.min() / bandwidth  # sums of the scaled differences are finite
     factors *= 0.5 ** (2 + d.bit_length())
@@ -591,7 +772,7 @@ def _nearest_means(
     tree = cKDTree(X)
     rounding = 16.0 * d * np.finfo(np.float64).eps
 
-    def average(part: slice) -> Values:
+    def look(part: slice) -> Nearest:
         if own is None:
             least, _ = tree.query(Q[part], p=1)
         else:
@@ -605,7 +786,7 @@ def _nearest_means(
         if len(counts) > 1 and counts.sum() > _CELLS:  # many rows at a place
             middle = part.start + len(counts) // 2
             halves = slice(part.start, middle), slice(middle, part.start + len(counts))
-            return np.vstack([average(half) for half in halves])
+            return Nearest(*_stacked([look(half) for half in halves]))
         ids = np.concatenate(tree.query_ball_point(Q[part], radius, p=1)).astype(int)
         places = np.arange(len(counts)).repeat(counts)
         starts = np.cumsum(counts) - counts
@@ -615,12 +796,18 @@ def _nearest_means(
         if own is not None:
             distances[ids == own[part][places]] = np.inf
         # Rounding may not tell apart what is as near.
-        bounds = _AS_NEAR * np.minimum.reduceat(distances, starts)
-        weights = rows.weights[ids] * (distances <= bounds[places])
+        bounds = np.minimum.reduceat(distances, starts)
+        counted = distances <= _AS_NEAR * bounds[places]
+        weights = rows.weights[ids] * (counted & np.isfinite(distances))
         totals = np.add.reduceat(weights, starts)
         sums = np.add.reduceat(weights[:, None] * rows.targets[ids], starts)
-        return sums / totals[:, None]
+        return Nearest(bounds, totals, sums)
 
     n_block = 256
     parts = [slice(i, i + n_block) for i in range(0, len(Q), n_block)]
-    return np.vstack(run((average, (part,)) for part in parts))
+    return Nearest(*_stacked(run((look, (part,)) for part in parts)))
+
+
+def _stacked(parts: Sequence[tuple[Any, ...]]) -> list[Any]:
+    columns = zip(*parts, strict=True)
+    return [None if each[0] is None else np.concatenate(each) for each in columns]

@@ -11,7 +11,11 @@ from sklearn.utils import check_array
 
 from kernelkit import _validation as check
 from kernelkit._validation import Array
-from kernelkit.design.orthonormal import OrthonormalPool, orthonormalize
+from kernelkit.design.orthonormal import (
+    ChangeOfBasis,
+    OrthonormalPool,
+    orthonormalize,
+)
 from kernelkit.design.samplers import Design
 
 
@@ -65,9 +69,17 @@ def with_mass(X: Any, rows: Array, weights: Array | None) -> Rows:
 
 @dataclass(frozen=True)
 class Space:
-    """Features on a pool: which are made orthonormal, after what is subtracted."""
+    """How features become orthonormal: which of them, after what is subtracted.
 
-    pool: OrthonormalPool
+    Attributes
+    ----------
+    change : ChangeOfBasis
+        Of the constant, if it joins them, and the features `varying` minus `center`.
+    center : ndarray of shape (n_features,)
+    varying : ndarray of int
+    """
+
+    change: ChangeOfBasis
     center: Array
     varying: Array
 
@@ -79,7 +91,7 @@ def make_space(
     centers: bool,
     tol: float | None = None,
     tells: bool = True,
-) -> Space:
+) -> tuple[Space, OrthonormalPool]:
     """Make features orthonormal, with or without a constant.
 
     With one they are centred first: then neither an offset costs digits nor is a
@@ -100,6 +112,7 @@ def make_space(
     Returns
     -------
     space : Space
+    pool : OrthonormalPool
 
     Raises
     ------
@@ -109,7 +122,8 @@ def make_space(
     F, weights = transform(features, rows.X), rows.weights
     if not centers:
         pool = orthonormalize(F, weights, tol, tells=tells)
-        return Space(pool, np.zeros(F.shape[1]), np.arange(F.shape[1]))
+        space = Space(pool.change, np.zeros(F.shape[1]), np.arange(F.shape[1]))
+        return space, pool
     weights = np.ones(len(F)) if weights is None else weights
     masses = weights / weights.sum()
     base = F[masses.argmax()]
@@ -121,4 +135,4 @@ def make_space(
     if len(varying) < F.shape[1]:
         columns = columns[:, np.append(0, 1 + varying)]
     pool = orthonormalize(columns, masses, tol, tells=tells)
-    return Space(pool, center, varying)
+    return Space(pool.change, center, varying), pool

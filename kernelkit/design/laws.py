@@ -8,7 +8,7 @@ import numpy as np
 from kernelkit import _parallel
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
-from kernelkit.design.sources import PoolSource, Source
+from kernelkit.design.sources import RowSource, Source
 
 METHODS = ("dpp_repeat", "dpp", "gvs", "volume", "iid", "mixture", "uniform", "qr")
 UNBIASED = ("dpp", "gvs", "volume")
@@ -98,7 +98,7 @@ class Law:
                 "'mixture' or 'gvs', or zeta=0."
             )
         self.source = source
-        self.pool = source if isinstance(source, PoolSource) else None
+        self.pool = source if isinstance(source, RowSource) else None
         if self.pool is None and method == "qr":
             raise ValueError(
                 "method='qr' factors the rows of a pool, and a basis has none: use "
@@ -151,7 +151,7 @@ class Law:
 
     def draw(self, n: int, rng: np.random.Generator) -> Draws:
         """Draw n points."""
-        return self._tally(self._extend(None, n, rng)[:n])
+        return self._tally(self.extend(None, n, rng)[:n])
 
     def draw_different(self, n: int, rng: np.random.Generator) -> Draws:
         """Draw until there are n different points."""
@@ -161,7 +161,7 @@ class Law:
         n_points, step = n, 0
         patience = n * self.source.rank  # one point of each block may be new
         while True:
-            points = self._extend(points, n_points, rng)
+            points = self.extend(points, n_points, rng)
             _, first = np.unique(points, return_index=True)
             if len(first) >= n:
                 return self._tally(points[: np.sort(first)[n - 1] + 1])
@@ -176,7 +176,7 @@ class Law:
         most = min(_MOST_BLOCKS * m, self._most(False))
         points = None
         while True:
-            points = self._extend(points, n, rng)
+            points = self.extend(points, n, rng)
             draws = self._tally(points[:n])
             if draws.lambda_min >= least or n >= most:
                 return draws
@@ -193,7 +193,7 @@ class Law:
             return self.pool.support
         return np.flatnonzero(self.pool.probabilities(self.zeta))
 
-    def _extend(self, points: Array | None, n: int, rng: np.random.Generator) -> Array:
+    def extend(self, points: Array | None, n: int, rng: np.random.Generator) -> Array:
         """Draw further points until there are n or more."""
         while points is None or len(points) < n:
             n_drawn = 0 if points is None else len(points)
@@ -252,7 +252,7 @@ class Law:
 
 
 def _wait(
-    pool: PoolSource, zeta: float, points: Array, n: int, rng: np.random.Generator
+    pool: RowSource, zeta: float, points: Array, n: int, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Draw further independent rows until n are different, all at once.
 

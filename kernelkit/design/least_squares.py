@@ -18,6 +18,7 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.design.continuous import BasisSource, sample_pool
 from kernelkit.design.features import (
+    Space,
     as_named,
     make_space,
     seeded,
@@ -30,7 +31,7 @@ from kernelkit.design.orthonormal import OrthonormalPool
 from kernelkit.design.reduce import REDUCE_METHODS
 from kernelkit.design.samplers import COUNTS, Design, draw_design
 from kernelkit.design.solve import solve
-from kernelkit.design.sources import PoolSource, Source
+from kernelkit.design.sources import PoolSource, RowSource, Source
 
 _ROWS, _LAW, _SAMPLE = "rows", "law", "sample"  # what points were drawn from
 _N_TO_FIT = 1000  # points of a domain to which a transformer is fitted
@@ -233,10 +234,11 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         rng = check.rng(self.random_state)
         pool = with_mass(X, rows, weights)
         features = self._fit_features(pool.X, rng)
-        space = make_space(
+        _, orthonormal = make_space(
             features, pool, centers=self.fit_intercept, tol=self.rank_tol
         )
-        design = self._draw(PoolSource(space.pool), self.n_samples, rng)
+        source = PoolSource(orthonormal)
+        design = self._draw(source, self.n_samples, rng)
         if not isinstance(self.random_state, Integral):
             key = self._fingerprint(rows, weights)
             self._selected = _Selected(key, features, design)
@@ -268,31 +270,17 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         pool = with_mass(X, rows, weights)
         selected = self._recall(rows, weights)
         features = selected.features if selected else self._fit_features(pool.X, rng)
-        space = make_space(
+        space, orthonormal = make_space(
             features, pool, centers=self.fit_intercept, tol=self.rank_tol
         )
-        source = PoolSource(space.pool)
+        source = PoolSource(orthonormal)
         if selected is None:
             design = self._draw(source, self.n_samples, rng)
         else:
             design = selected.design
         given = pool.as_given(design)
-        chosen = _places(given)
-        y = y[chosen]
-        _refuse_unknown(y, chosen)
-
-        middle = np.partition(y, len(y) // 2, axis=0)[len(y) // 2]
-        base = middle if self.fit_intercept else 0.0 * middle
-        theta = self._solve(source, design, y - base)
-        with np.errstate(over="ignore"):
-            beta = space.pool.to_features(theta)
-        if self.fit_intercept:
-            base, beta = base + beta[0], beta[1:]
-        coef = np.zeros((len(space.center), *y.shape[1:]))
-        coef[space.varying] = beta
-        self.design_ = given
-        self._origin = _ROWS
-        self._keep(features, coef, space.center, base)
+        y = y[_places(given)]
+        self._fit_chosen(features, space, source.log_rows(_places(design)), given, y)
         return self
 
     @check.params
@@ -365,7 +353,7 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
             self._origin = _SAMPLE
         check.fit_data(self, points)  # sets the number of features
         y = evaluate(f, points, vectorized, self.n_jobs)
-        theta = self._solve(source, design, y)
+        theta = self._solve(source.log_rows(_places(design)), design, y)
         if isinstance(source, PoolSource):
             with np.errstate(over="ignore"):
                 theta = source.pool.to_features(theta)
@@ -410,14 +398,15 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         rows = check.query_data(self, X)
         pool = with_mass(X, rows, check.sample_weight(sample_weight, rows))
         centers = self.fit_intercept and self._origin == _ROWS
-        space = make_space(
+        _, orthonormal = make_space(
             self.features_, pool, centers=centers, tol=self.rank_tol, tells=False
         )
-        return PoolSource(space.pool)
+        return PoolSource(orthonormal)
 
     def _fit_features(self, X: Any, rng: np.random.Generator) -> Any:
         """Fit a clone of the transformer."""
-        return None if self.features is None else seeded(self.features, rng).fit(X)
+        features = self.features
+        return None if features is None else seeded(features, rng).fit(X, None)
 
     def _sample_domain(
         self, basis: Any, measure: Any, density: Any, rng: np.random.Generator
@@ -441,10 +430,16 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return basis, points, pool
 
     def _draw(
-        self, source: Source, n_samples: int | str | None, rng: np.random.Generator
+        self,
+        source: Source,
+        n_samples: int | str | None,
+        rng: np.random.Generator,
+        run: _parallel.Run | None = None,
     ) -> Design:
         """Draw a design; where it is made of all rows, they count as they are."""
-        n_all = len(source.support) if isinstance(source, PoolSource) else 0
+        n_all = 0
+        if isinstance(source, RowSource):
+            n_all = int(np.count_nonzero(source.masses))
         counts_rows = self.count == "labels"
         takes_all = n_samples is None or (
             counts_rows and self.sampling != "dpp" and n_samples == n_all
@@ -452,11 +447,11 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if not (n_all and takes_all):
             n_samples = "auto" if n_samples is None else n_samples
             design = self._draw_by(
-                self.sampling, source, n_samples, rng, zeta=self.zeta
+                self.sampling, source, n_samples, rng, run, zeta=self.zeta
             )
             if not (n_all and counts_rows and design.n_labels == n_all):
                 return design
-        return self._draw_by("volume", source, n_all, rng, zeta=0.0)
+        return self._draw_by("volume", source, n_all, rng, run, zeta=0.0)
 
     def _draw_by(
         self,
@@ -464,11 +459,12 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
         source: Source,
         n_samples: int | str,
         rng: np.random.Generator,
+        run: _parallel.Run | None,
         *,
         zeta: float,
     ) -> Design:
         delta = self.delta
-        with _parallel.threads(self.n_jobs) as run:
+        with _parallel.threads(self.n_jobs) as threads:
             return draw_design(
                 source,
                 n_samples,
@@ -481,21 +477,24 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 count=self.count,
                 max_tries=self.max_resample,
                 rng=rng,
-                run=run,
+                run=run or threads,
             )
 
     def _fingerprint(self, X: Array, weights: Array | None) -> str:
         """Digest what a selection depends on, other than random numbers."""
-        params = clone(self).get_params(deep=False)  # what they were fitted to is not
-        del params["random_state"], params["n_jobs"]
         digest = hashlib.blake2b(repr(X.shape).encode())
-        try:
-            digest.update(pickle.dumps(params))
-        except (pickle.PicklingError, AttributeError, TypeError):  # a lambda in it
-            digest.update(repr(params).encode())
+        digest.update(self._fingerprint_of_params())
         digest.update(X.data)
         digest.update((np.ones(len(X)) if weights is None else weights).data)
         return digest.hexdigest()
+
+    def _fingerprint_of_params(self) -> bytes:
+        params = clone(self).get_params(deep=False)  # what they were fitted to is not
+        del params["random_state"], params["n_jobs"]
+        try:
+            return pickle.dumps(params)
+        except (pickle.PicklingError, AttributeError, TypeError):  # a lambda in it
+            return repr(params).encode()
 
     def _recall(self, X: Array, weights: Array | None) -> "_Selected | None":
         """Find the last selection, if it was made for the same rows."""
@@ -504,16 +503,40 @@ class DesignLeastSquares(MultiOutputMixin, RegressorMixin, BaseEstimator):
             return None
         return selected if selected.key == self._fingerprint(X, weights) else None
 
-    def _solve(self, source: Source, design: Design, y: Array) -> Array:
+    def _fit_chosen(
+        self,
+        features: Any,
+        space: Space,
+        rows: tuple[Array, Array],
+        design: Design,
+        y: Array,
+    ) -> None:
+        """Fit the targets of the chosen rows, at which `rows` are the functions."""
+        _refuse_unknown(y, _places(design))
+        middle = np.partition(y, len(y) // 2, axis=0)[len(y) // 2]
+        base = middle if self.fit_intercept else 0.0 * middle
+        theta = self._solve(rows, design, y - base)
+        with np.errstate(over="ignore"):
+            beta = space.change.to_features(theta)
+        if self.fit_intercept:
+            base, beta = base + beta[0], beta[1:]
+        coef = np.zeros((len(space.center), *y.shape[1:]))
+        coef[space.varying] = beta
+        self.design_ = design
+        self._origin = _ROWS
+        self._keep(features, coef, space.center, base)
+
+    def _solve(self, rows: tuple[Array, Array], design: Design, y: Array) -> Array:
         """Solve for coefficients on the orthonormal functions, and say how well."""
-        directions, log_christoffel = source.log_rows(_places(design))
+        directions, log_christoffel = rows
+        rank = directions.shape[1]
         with np.errstate(divide="ignore"):  # no optimal draws
             share = np.float64(optimal_share(design.method, self.zeta))
-            limits = design.counts * source.rank / share
+            limits = design.counts * rank / share
         fit = solve(
             directions, log_christoffel, design.weights, design.n_draws, y, limits
         )
-        self.rank_ = source.rank
+        self.rank_ = rank
         self.n_labels_ = design.n_labels
         self.lambda_min_ = fit.lambda_min
         self.condition_number_ = fit.condition_number

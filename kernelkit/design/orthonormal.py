@@ -157,7 +157,7 @@ def orthonormalize(
     n_rows, n_features = F.shape
     masses = np.ones(n_rows) if masses is None else masses / masses.max()
     masses = masses / masses.sum()
-    exponents = _exponents(F[masses > 0.0] if not masses.all() else F)
+    exponents = column_exponents(F[masses > 0.0] if not masses.all() else F)
     B = F * np.sqrt(masses)[:, None]
     B *= np.ldexp(1.0, -exponents)
 
@@ -170,21 +170,59 @@ def orthonormalize(
     else:
         B = F * np.sqrt(masses)[:, None]  # the attempt wrote over it
         B *= np.ldexp(1.0, -exponents)
-        tol = max(F.shape) * np.finfo(np.float64).eps if tol is None else tol
-        Q, R, kept = _pivoted(B, tol)
+        Q, R, kept = _pivoted(B, _tolerance(n_rows, n_features, tol))
         Q[masses == 0.0] = 0.0
-    if tells and len(kept) < n_features:
-        warn(
-            f"The features have rank {len(kept)} on these rows: "
-            f"{n_features - len(kept)} of {n_features} depend linearly on the others "
-            "and are dropped."
-        )
     leverage = np.einsum("ij,ij->i", Q, Q)
     change = ChangeOfBasis(R, kept, exponents[kept], n_features)
+    if tells:
+        warn_of_dropped(change)
     return OrthonormalPool(Q, masses, leverage, change)
 
 
-def _exponents(F: Array) -> Array:
+def change_by_factor(
+    factor: Array, exponents: Array, n_rows: int, tol: float | None = None
+) -> ChangeOfBasis:
+    """Find what makes features orthonormal, with no more than their inner products.
+
+    Parameters
+    ----------
+    factor : ndarray of shape (n, n_features)
+        A matrix whose columns have the inner products of the features, in units of
+        powers of 2: an R factor or part of one.
+    exponents : ndarray of shape (n_features,)
+        These powers.
+    n_rows : int
+        Number of rows that the features are made orthonormal on.
+    tol : float, optional
+        As for `orthonormalize`.
+
+    Returns
+    -------
+    change : ChangeOfBasis
+    """
+    n_features = factor.shape[1]
+    R = np.asarray(np.linalg.qr(factor, mode="r"))
+    kept, pivots = np.arange(n_features), np.diag(R)
+    norms = np.linalg.norm(R, axis=0)[: len(pivots)]
+    is_full = len(pivots) == n_features and pivots.all()
+    if tol is None and is_full and (np.abs(pivots) >= _LEAST_PIVOT * norms).all():
+        R = np.where(pivots < 0.0, -1.0, 1.0)[:, None] * R
+    else:
+        _, R, kept = _independent(R, _tolerance(n_rows, n_features, tol))
+    return ChangeOfBasis(R, kept, exponents[kept], n_features)
+
+
+def warn_of_dropped(change: ChangeOfBasis) -> None:
+    """Tell how many features depend linearly on others, if any."""
+    rank, n_features = len(change.kept), change.n_features
+    if rank < n_features:
+        warn(
+            f"The features have rank {rank} on these rows: {n_features - rank} of "
+            f"{n_features} depend linearly on the others and are dropped."
+        )
+
+
+def column_exponents(F: Array) -> Array:
     """Find powers of 2 that bring each column near 1, so that no square overflows."""
     peaks = np.maximum(F.max(axis=0), -F.min(axis=0))
     _, exponents = np.frexp(peaks)
@@ -215,13 +253,25 @@ def _cholesky_twice(B: Array) -> tuple[Array, Array] | None:
     return _divide(Q, step), step @ R
 
 
+def _tolerance(n_rows: int, n_features: int, tol: float | None) -> float:
+    if tol is None:
+        return float(max(n_rows, n_features) * np.finfo(np.float64).eps)
+    return tol
+
+
 def _pivoted(B: Array, tol: float) -> tuple[Array, Array, Array]:
-    """Factor the independent columns of B, and tell which they are.
+    """Factor the independent columns of B, and tell which they are."""
+    Q, R = qr(B, mode="economic", overwrite_a=True, check_finite=False)
+    turn, R, kept = _independent(R, tol)
+    return Q @ turn, R, kept
+
+
+def _independent(R: Array, tol: float) -> tuple[Array, Array, Array]:
+    """Factor the independent columns of an R factor, and tell which they are.
 
     Column pivoting chooses them, the first of equals. They keep their order, and the
-    diagonal of R is positive: so the order of the rows does not matter.
+    diagonal of their factor is positive: so the order of the rows does not matter.
     """
-    Q, R = qr(B, mode="economic", overwrite_a=True, check_finite=False)
     norms = np.linalg.norm(R, axis=0)
     norms[norms == 0.0] = 1.0
     favour = 1.0 - _TIE * np.arange(len(norms)) / len(norms)
@@ -238,7 +288,7 @@ def _pivoted(B: Array, tol: float) -> tuple[Array, Array, Array]:
     kept = np.sort(order[:rank])
     turn, R = qr(R[:, kept], mode="economic", check_finite=False)
     signs = np.where(np.diag(R) < 0.0, -1.0, 1.0)
-    return Q @ (turn * signs), signs[:, None] * R, kept
+    return turn * signs, signs[:, None] * R, kept
 
 
 def _divide(B: Array, R: Array) -> Array:

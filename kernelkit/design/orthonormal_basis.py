@@ -99,11 +99,7 @@ class OrthonormalBasis(
         -------
         self : OrthonormalBasis
         """
-        if self.tol is not None and not 0.0 <= self.tol < 1.0:
-            raise ValueError(
-                "The 'tol' parameter of OrthonormalBasis must be None or a number in "
-                f"[0, 1). Got {self.tol!r} instead."
-            )
+        self._check_tol()
         rows = check.fit_data(self, X)
         weights = check.sample_weight(sample_weight, rows)
         X = as_named(X, rows)
@@ -149,6 +145,13 @@ class OrthonormalBasis(
     @property
     def _n_features_out(self) -> int:
         return self.n_components_
+
+    def _check_tol(self) -> None:
+        if self.tol is not None and not 0.0 <= self.tol < 1.0:
+            raise ValueError(
+                "The 'tol' parameter of OrthonormalBasis must be None or a number in "
+                f"[0, 1). Got {self.tol!r} instead."
+            )
 
     def _features(self, X: Any, rows: Array) -> Array:
         if self.base_ is None:

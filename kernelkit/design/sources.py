@@ -5,6 +5,8 @@ and draws points. With k(x) = |phi(x)|^2, the inverse Christoffel function, opti
 draws have the density k/m with respect to mu.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Protocol
 
@@ -50,7 +52,7 @@ class Source(Protocol):
 
 
 def propose_dpp(
-    source: Source, rng: np.random.Generator, basis: Array, max_proposals: float
+    source: Source, rng: np.random.Generator, basis: Array, most: float
 ) -> Array:
     """Draw points of the projection process from optimal proposals with rejection.
 
@@ -63,26 +65,40 @@ def propose_dpp(
     rng : Generator
     basis : ndarray of shape (m, m)
         Written: its first rows span those of the points.
-    max_proposals : float
+    most : float
         No further proposals are made after this many.
 
     Returns
     -------
     points : ndarray of shape (at most m, ...)
     """
-    m = source.rank
     parts: list[Array] = []
     n_chosen = n_proposed = 0
-    batch = int(m * (np.log(m) + 1.0)) + 1
-    while n_chosen < m and n_proposed < max_proposals:
-        points = source.christoffel(batch, rng)
+    for points, uniforms in proposals(source, rng):
         rows, _ = source.rows(points)
-        accepted = accept_rows(rows, rng.random(batch), basis, n_chosen)
+        accepted = accept_rows(rows, uniforms, basis, n_chosen)
         parts.append(points[accepted])
         n_chosen += len(accepted)
-        n_proposed += batch
-        batch = m // 2 + 1
+        n_proposed += len(points)
+        if n_chosen == source.rank or n_proposed >= most:
+            break
     return np.concatenate(parts)
+
+
+def proposals(
+    source: Source, rng: np.random.Generator
+) -> Iterator[tuple[Array, Array]]:
+    """Draw batches of optimal points without an end, with a uniform number for each."""
+    m = source.rank
+    batch = int(m * (np.log(m) + 1.0)) + 1
+    while True:
+        yield source.christoffel(batch, rng), rng.random(batch)
+        batch = m // 2 + 1
+
+
+def max_proposals(m: int) -> float:
+    """Tell after how many proposals for m points something must be wrong."""
+    return _PATIENCE * m * (1.0 / np.arange(1, m + 1)).sum()
 
 
 def chain_dpp(
@@ -122,34 +138,47 @@ def chain_dpp(
     return chosen
 
 
-class PoolSource:
-    """A pool of rows with masses, and features that are orthonormal on it.
+class RowSource(ABC):
+    """Rows with masses, and features that are orthonormal on them, wherever they are.
 
     A point is the index of a row.
 
     Parameters
     ----------
-    pool : OrthonormalPool
+    rank : int
+        Number of features.
+    masses : ndarray of shape (n_rows,)
+        With sum 1.
+    leverage : ndarray of shape (n_rows,)
+        Squared norms of the rows of Q, which holds features times roots of masses.
     density : ndarray of shape (n_rows,), optional
         Density h with respect to the masses, any scale; None for 1.
     """
 
-    def __init__(self, pool: OrthonormalPool, density: Array | None = None) -> None:
-        self.pool = pool
-        self.rank = pool.rank
-        self.Q = np.ascontiguousarray(pool.Q)
-        self.masses = pool.masses
-        # Squares of the very rows, in case that the columns are not quite normalized.
-        leverage = np.einsum("ij,ij->i", self.Q, self.Q)
+    def __init__(
+        self, rank: int, masses: Array, leverage: Array, density: Array | None = None
+    ) -> None:
+        self.rank = rank
+        self.masses = masses
         self.leverage = _drop_least(leverage)
         if density is None:
-            self._density = np.ones(len(self.masses))
+            self._density = np.broadcast_to(1.0, masses.shape)
         else:
-            self._density = _drop_least(density / (density @ self.masses))
+            self._density = _drop_least(density / (density @ masses))
         self._cumulated_leverage = np.cumsum(self.leverage)
-        self._cumulated_density = np.cumsum(self._density * self.masses)
-        m = self.rank
-        self._max_proposals = _PATIENCE * m * (1.0 / np.arange(1, m + 1)).sum()
+
+    @abstractmethod
+    def take(self, points: Array) -> Array:
+        """Return rows of Q, of shape (n, m)."""
+
+    @abstractmethod
+    def dpp(self, rng: np.random.Generator) -> Array:
+        """Draw m different rows S with probability det(Q_S)^2."""
+
+    @property
+    @abstractmethod
+    def pivots(self) -> Array:
+        """The m rows that column-pivoted QR of Q' selects."""
 
     def christoffel(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n independent rows in proportion to their leverage."""
@@ -159,20 +188,12 @@ class PoolSource:
         """Draw n independent rows in proportion to their mass times h."""
         return invert(self._cumulated_density, rng.random(n))
 
-    def dpp(self, rng: np.random.Generator) -> Array:
-        """Draw m different rows S with probability det(Q_S)^2."""
-        basis = np.zeros((self.rank, self.rank))
-        chosen = propose_dpp(self, rng, basis, self._max_proposals)
-        if len(chosen) < self.rank:
-            chosen = chain_dpp(self.Q, self.leverage, chosen, basis, rng)
-        return chosen
-
     def rows(self, points: Array) -> tuple[Array, Array]:
         """Evaluate phi / |phi|, zero where the leverage is, and k, maybe infinite."""
         leverage, masses = self.leverage[points], self.masses[points]
         norms = np.sqrt(np.where(leverage > 0.0, leverage, np.inf))
         with np.errstate(over="ignore"):  # of masses near the least number
-            return self.Q[points] / norms[:, None], leverage / masses
+            return self.take(points) / norms[:, None], leverage / masses
 
     def log_rows(self, points: Array) -> tuple[Array, Array]:
         """Evaluate phi / |phi| and log k, which does not overflow."""
@@ -196,15 +217,50 @@ class PoolSource:
         return rng.permutation(np.setdiff1d(self.support, points))
 
     @cached_property
+    def support(self) -> Array:
+        """Rows with mass."""
+        return np.flatnonzero(self.masses)
+
+    @cached_property
+    def _cumulated_density(self) -> Array:
+        return np.cumsum(self._density * self.masses)
+
+
+class PoolSource(RowSource):
+    """A pool of rows in memory.
+
+    Parameters
+    ----------
+    pool : OrthonormalPool
+    density : ndarray of shape (n_rows,), optional
+        Density h with respect to the masses, any scale; None for 1.
+    """
+
+    def __init__(self, pool: OrthonormalPool, density: Array | None = None) -> None:
+        self.pool = pool
+        self.Q = np.ascontiguousarray(pool.Q)
+        # Squares of the very rows, in case that the columns are not quite normalized.
+        leverage = np.einsum("ij,ij->i", self.Q, self.Q)
+        super().__init__(pool.rank, pool.masses, leverage, density)
+        self._max_proposals = max_proposals(self.rank)
+
+    def take(self, points: Array) -> Array:
+        """Return rows of Q, of shape (n, m)."""
+        return self.Q[points]
+
+    def dpp(self, rng: np.random.Generator) -> Array:
+        """Draw m different rows S with probability det(Q_S)^2."""
+        basis = np.zeros((self.rank, self.rank))
+        chosen = propose_dpp(self, rng, basis, self._max_proposals)
+        if len(chosen) < self.rank:
+            chosen = chain_dpp(self.Q, self.leverage, chosen, basis, rng)
+        return chosen
+
+    @cached_property
     def pivots(self) -> Array:
         """The m rows that column-pivoted QR of Q' selects."""
         _, order = qr(self.Q.T, mode="r", pivoting=True, check_finite=False)
         return order[: self.rank].astype(np.int64)
-
-    @cached_property
-    def support(self) -> Array:
-        """Rows with mass."""
-        return np.flatnonzero(self.masses)
 
 
 def _drop_least(numbers: Array) -> Array:

@@ -28,13 +28,28 @@ def rows_with_weight(
 
 def gram(estimator: Any, X: Array) -> Array:
     """Store the kernel of an estimator and compute its matrix on the training rows."""
-    names = (*check.NETWORK, "n_jobs")
-    estimator.kernel_ = NeuralTangent(**{n: getattr(estimator, n) for n in names})
-    check.memory(8 * len(X) ** 2, "learn from fewer rows, or by NystroemRidge")
+    estimator.kernel_ = kernel_of(estimator)
+    needs_room(len(X))
     K = estimator.kernel_(X)
+    notice_zeros(K)
+    return np.ascontiguousarray(K)
+
+
+def kernel_of(estimator: Any) -> NeuralTangent:
+    """Return the kernel that the parameters of an estimator describe."""
+    names = (*check.NETWORK, "n_jobs")
+    return NeuralTangent(**{name: getattr(estimator, name) for name in names})
+
+
+def needs_room(n: int) -> None:
+    """Raise MemoryError if the kernel matrix of n rows exceeds the memory."""
+    check.memory(8 * n**2, "learn from fewer rows, or by NystroemRidge")
+
+
+def notice_zeros(K: Array) -> None:
+    """Warn if no training row says anything."""
     if not K.diagonal().any():
         warn("All training rows are zero, which sigma_b=0 maps to 0: give sigma_b > 0.")
-    return np.ascontiguousarray(K)
 
 
 def store(estimator: Any, K: Array, machines: list[dual.Machine]) -> None:
@@ -56,11 +71,17 @@ def evaluate(estimator: Any, X: Any) -> Array:
 
 def values_at(estimator: Any, X: Array) -> Array:
     """Evaluate the machines at checked rows, one in each column."""
-    support = estimator.X_fit_[estimator.support_]
-    coef = estimator.dual_coef_[:, estimator.support_].T
+    support, coef = support_vectors(estimator)
+    coef = coef.T
     values = np.zeros((len(X), coef.shape[1]))
     if len(support):
         with _parallel.one_blas_thread:
             for rows in row_tiles(len(X), len(support)):
                 values[rows] = estimator.kernel_(X[rows], support) @ coef
     return values + estimator.intercept_
+
+
+def support_vectors(estimator: Any) -> tuple[Array, Array]:
+    """Return the rows with a coefficient other than 0, and these coefficients."""
+    used = estimator.dual_coef_.any(axis=0)
+    return estimator.X_fit_[used], estimator.dual_coef_[:, used]

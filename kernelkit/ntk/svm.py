@@ -20,7 +20,13 @@ from kernelkit.ntk import dual
 from kernelkit.ntk.attack import attack
 from kernelkit.ntk.bounds import error_bound
 from kernelkit.ntk.certificate import certify
-from kernelkit.ntk.machines import evaluate, gram, store, values_at
+from kernelkit.ntk.machines import (
+    evaluate,
+    gram,
+    store,
+    support_vectors,
+    values_at,
+)
 
 LOSSES = ("hinge", "squared_hinge", "logistic", "squared")
 
@@ -28,7 +34,7 @@ _FOLDS = 3  # of the rows, for probabilities
 
 
 @dataclass(frozen=True)
-class _Problem:
+class Problem:
     """Machines to train on one kernel matrix.
 
     Attributes
@@ -383,8 +389,7 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         starts = None
         for C in sorted(set(Cs)):
             models[C] = copy(template).set_params(C=C)
-            models[C]._train(problem, starts)
-            starts = models[C].dual_coef_
+            starts = models[C]._train(problem, starts)
         return [models[C] for C in Cs]
 
     def generalization_bound(
@@ -440,11 +445,12 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
                 "class_weight='balanced': give a dict of factors."
             )
         signs, taking_part = self._machines(self._codes)
+        values, K_diag = self._at_training_rows()
         return error_bound(
             method,
-            values_at(self, self.X_fit_),
+            values,
             (signs * taking_part).T,
-            self.kernel_.diag(self.X_fit_),
+            K_diag,
             self._norm_bounds,
             len(self.support_),
             delta,
@@ -581,9 +587,9 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         X = check.kernel_rows(self, X, reset=False, kernel=None, dtype="float64")
         clip = check.feature_range(clip, X)
         predicted = np.searchsorted(self.classes_, self.predict(X))
-        coef = self.dual_coef_[:, self.support_]
+        rows, coef = support_vectors(self)
         of_class = [self._margins(coef, c) for c in range(len(self.classes_))]
-        return X, clip, self.X_fit_[self.support_], [of_class[c] for c in predicted]
+        return X, clip, rows, [of_class[c] for c in predicted]
 
     def _margins(self, coef: Array, c: int) -> Array:
         """Return coefficients of functions that are positive where class c prevails."""
@@ -594,6 +600,10 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         first, second = self._pairs()
         return np.vstack([coef[second == c], -coef[first == c]])
 
+    def _at_training_rows(self) -> tuple[Array, Array]:
+        """Return values of the machines, and of the kernel of each row with itself."""
+        return values_at(self, self.X_fit_), self.kernel_.diag(self.X_fit_)
+
     def _needs_no_intercept(self) -> None:
         check.is_fitted(self)
         if self._has_intercept:
@@ -602,34 +612,49 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
                 "fit_intercept=False, and sigma_b > 0 for a bias."
             )
 
-    def _prepare(self, X: Any, y: Any, sample_weight: Any) -> _Problem:
+    def _prepare(self, X: Any, y: Any, sample_weight: Any) -> Problem:
         """Check the data, store what predictions need and compute the kernel matrix."""
+        self._needs_hinge()
+        classes, codes = check.labels(self, y)
+        X = check.kernel_rows(self, X, reset=True, kernel=None, dtype="float64")
+        check.same_length(X, codes)
+        kept, weights = self._weigh(classes, codes, sample_weight)
+        self.X_fit_ = X[kept]
+        return self._pose(gram(self, self.X_fit_), weights)
+
+    def _needs_hinge(self) -> None:
         if self.fit_intercept and self.loss != "hinge":
             raise ValueError(
                 f"fit_intercept=True is for loss='hinge'. Got {self.loss!r}: use "
                 "sigma_b > 0 for a bias within the kernel."
             )
-        classes, codes = check.labels(self, y)
-        X = check.kernel_rows(self, X, reset=True, kernel=None, dtype="float64")
-        check.same_length(X, codes)
+
+    def _weigh(
+        self, classes: Array, codes: Array, sample_weight: Any
+    ) -> tuple[Array, Array]:
+        """Store what predictions need of the labels.
+
+        Returns which rows have weight, and these weights.
+        """
         weights = check.class_weights(self, sample_weight, classes, codes)
         used = check.two_classes(self, weights, classes, codes)
         if weights is None:
-            weights = np.ones(len(X))
+            weights = np.ones(len(codes))
         kept = weights > 0.0
-        X, weights = X[kept], weights[kept]
+        weights = weights[kept]
         codes = np.searchsorted(used, codes[kept])
         self.classes_ = classes[used]
-        self.X_fit_ = X
         self._codes = codes
         self._n_dropped = int((~kept).sum())
         self._is_ovo = self.multi_class == "ovo"
         self._is_balanced = isinstance(self.class_weight, str)
         self._has_intercept = self.fit_intercept
         self._heaviest = np.bincount(codes, weights).argmax()
-        K = gram(self, X)
-        signs, taking_part = self._machines(codes)
-        return _Problem(K, codes, signs, taking_part * weights)
+        return kept, weights
+
+    def _pose(self, K: Array, weights: Array) -> Problem:
+        signs, taking_part = self._machines(self._codes)
+        return Problem(K, self._codes, signs, taking_part * weights)
 
     def _machines(self, codes: Array) -> tuple[Array, Array]:
         """Return the signs of rows in each machine, and whether they take part."""
@@ -647,7 +672,8 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
         """Return the lower and the upper class of each pair."""
         return np.array([*combinations(range(len(self.classes_)), 2)]).T
 
-    def _train(self, problem: _Problem, starts: Array | None = None) -> None:
+    def _train(self, problem: Problem, starts: Array | None = None) -> Array:
+        """Store the machines, and return their coefficients."""
         K, signs, weights = problem.K, problem.signs, problem.weights
         store(self, K, self._solve(K, signs, weights, starts))
         self._sigmoids: Any = None
@@ -655,6 +681,8 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
             self._sigmoids = np.tile([1.0, 0.0], (len(signs), 1))
         elif self.probability:
             self._sigmoids = self._calibrate(problem)
+        coef: Array = self.dual_coef_
+        return coef
 
     def _solve(
         self, K: Array, signs: Array, weights: Array, starts: Array | None = None
@@ -665,7 +693,7 @@ class NTKSVC(ClassifierMixin, BaseEstimator):
             return dual.solve_with_intercept(K, signs, C, stop=stop, n_jobs=self.n_jobs)
         return dual.solve(self.loss, K, signs, C, starts, stop=stop, n_jobs=self.n_jobs)
 
-    def _calibrate(self, problem: _Problem) -> Array:
+    def _calibrate(self, problem: Problem) -> Array:
         """Fit a sigmoid of the values of each machine at rows that it did not see."""
         if np.bincount(problem.codes).min() < _FOLDS:
             rare = self.classes_.tolist()[np.bincount(problem.codes).argmin()]

@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 RULES = ("rls", "uniform", "rpcholesky")
 
 _NOISE = 64  # roundings of k(x, x): a residual below is no new direction
-_RIDGE = 3.0  # of the leverage scores, in units of alpha
+RIDGE = 3.0  # of the leverage scores, in units of alpha
 _FEWEST_SELECTION_SAMPLES = 4000
 _SELECTION_SAMPLES_PER_CENTER = 10
 
@@ -87,15 +87,9 @@ def choose_centers(
         weights = np.ones(len(rows)) if w is None else w[rows]
         chosen, proba = _weighted_sample(weights, n_centers, rng)
         return ChosenCenters(rows[chosen], proba)
-    share = 1.0
-    n_rows = _n_selection_samples(selection_samples, n_centers)
-    if n_rows is not None and n_rows < n_centers:
-        raise ValueError(
-            f"selection_samples={n_rows} rows cannot hold n_components={n_centers} "
-            "centres: raise it, or lower n_components."
-        )
-    if n_rows is not None and n_rows < len(rows):
-        share = n_rows / len(rows)
+    n_rows = n_selection_samples(selection_samples, n_centers, len(rows))
+    share = n_rows / len(rows)
+    if n_rows < len(rows):
         rows = np.sort(rng.choice(rows, n_rows, replace=False))
     if len(rows) < X.shape[0]:
         X = X[rows]
@@ -105,10 +99,22 @@ def choose_centers(
     if rule == "rpcholesky":
         chosen, _ = pivoted_cholesky(kernel, X, w, n_centers, rng=rng, n_jobs=n_jobs)
         return ChosenCenters(rows[chosen], None)
-    ridge = _RIDGE * alpha * share
+    ridge = RIDGE * alpha * share
     with _parallel.one_blas_thread, _parallel.threads(n_jobs) as run:
         chosen, proba = leverage_sample(kernel, X, w, n_centers, ridge, rng, run=run)
     return ChosenCenters(rows[chosen], share * proba)
+
+
+def given_numbers(centers: Any, n_rows: int) -> Array:
+    """Check centres that are given by their row numbers."""
+    ids = np.asarray(centers)
+    is_whole = ids.size > 0 and ids.dtype.kind in "iu"
+    if not (is_whole and ids.min() >= 0 and ids.max() < n_rows):
+        raise ValueError(
+            "centers of one dimension are row numbers: whole numbers from 0 to "
+            f"{n_rows - 1}. Got {centers!r} instead."
+        )
+    return ids
 
 
 def given_rows(kernel: PairKernel, centers: Any, X: Any) -> Any:
@@ -397,7 +403,17 @@ def _weighted_sample(
     return indices, -np.expm1(-time * weights[indices])
 
 
-def _n_selection_samples(selection_samples: Any, n_centers: int) -> int | None:
-    if selection_samples != "auto":
-        return selection_samples
-    return max(_FEWEST_SELECTION_SAMPLES, _SELECTION_SAMPLES_PER_CENTER * n_centers)
+def n_selection_samples(selection_samples: Any, n_centers: int, n_rows: int) -> int:
+    """Tell how many of the rows with weight to choose centres from."""
+    if selection_samples is None:
+        return n_rows
+    if isinstance(selection_samples, str):
+        selection_samples = max(
+            _FEWEST_SELECTION_SAMPLES, _SELECTION_SAMPLES_PER_CENTER * n_centers
+        )
+    if selection_samples < n_centers:
+        raise ValueError(
+            f"selection_samples={selection_samples} rows cannot hold "
+            f"n_components={n_centers} centres: raise it, or lower n_components."
+        )
+    return min(int(selection_samples), n_rows)

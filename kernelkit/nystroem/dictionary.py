@@ -363,7 +363,7 @@ def complete(
     return replace(dictionary, atoms=atoms)
 
 
-def leverage_sample(
+def leverage_sketch(
     kernel: PairKernel,
     X: Any,
     w: Array | None,
@@ -373,18 +373,10 @@ def leverage_sample(
     *,
     oversampling: float = 4.0,
     run: _parallel.Run = _parallel.in_order,
-) -> tuple[Array, Array]:
-    """Sample rows by their ridge leverage scores, in one pass.
+) -> Sketch:
+    """Go through rows once, and keep what `complete` needs to make `n_centers` atoms.
 
-    The ridge is raised as far as `n_centers` demand; rows that nearly were sampled make
-    up for missing ones.
-
-    Returns
-    -------
-    indices : ndarray of shape (m,)
-        Row numbers, as many as asked for if X has as many of positive weight.
-    inclusion_proba : ndarray of shape (m,)
-        Probability that each was sampled.
+    The ridge is raised as far as `n_centers` demand.
     """
     sketch = start(
         kernel,
@@ -394,7 +386,31 @@ def leverage_sample(
         max_atoms=n_centers,
         n_reserve=2 * n_centers,
     )
-    sketch = add_rows(sketch, X, w, rng, run=run)
+    return add_rows(sketch, X, w, rng, run=run)
+
+
+def leverage_sample(
+    kernel: PairKernel,
+    X: Any,
+    w: Array | None,
+    n_centers: int,
+    ridge: float,
+    rng: np.random.Generator,
+    *,
+    run: _parallel.Run = _parallel.in_order,
+) -> tuple[Array, Array]:
+    """Sample rows by their ridge leverage scores, in one pass.
+
+    Rows that nearly were sampled make up for missing ones.
+
+    Returns
+    -------
+    indices : ndarray of shape (m,)
+        Row numbers, as many as asked for if X has as many of positive weight.
+    inclusion_proba : ndarray of shape (m,)
+        Probability that each was sampled.
+    """
+    sketch = leverage_sketch(kernel, X, w, n_centers, ridge, rng, run=run)
     atoms = complete(sketch, n_centers, run=run).atoms
     return atoms.ids, atoms.inclusion
 

@@ -13,7 +13,7 @@ from kernelkit._warnings import warn
 from kernelkit.linalg import product
 from kernelkit.nystroem.problem import Problem, pose
 from kernelkit.nystroem.solvers import SolveResult, solve_cg, solve_direct
-from kernelkit.nystroem.statistics import NormalEquations, accumulate, gram_product
+from kernelkit.nystroem.statistics import NormalEquations
 from kernelkit.nystroem.stream import forget
 
 _SAMPLED_ROWS = 4  # per centre, to approximate sums over all rows
@@ -41,6 +41,11 @@ def learn(estimator: Any, X: Any, y: Array, sample_weight: Any) -> None:
         alpha=float(alpha.min()),
         solver=estimator.solver,
     )
+    solve(estimator, problem, alpha)
+
+
+def solve(estimator: Any, problem: Problem, alpha: Array) -> None:
+    """Minimise the squared errors plus the penalty, and store the solution."""
     tol, max_iter = estimator.tol, estimator.max_iter
     with _parallel.one_blas_thread:
         if problem.solver == "direct":
@@ -107,23 +112,26 @@ def tags(estimator: Any, tags: Any) -> Any:
     return tags
 
 
-def _approximate_gram(problem: Problem) -> Array:
+def _approximate_gram(problem: Problem, weight: float) -> Array:
     """Estimate the whitened gram matrix from the centres and from some rows.
 
     Centres, each counted for what it stands for, know of rare rows, and rows of what
     the centres do not span. The mean of the two suits any choice of centres.
+
+    Parameters
+    ----------
+    problem : Problem
+    weight : float
+        Of all rows.
     """
-    span, weights = problem.span, problem.weights
+    span = problem.span
     counts, factor = problem.counts[span.order], span.factor
     if problem.fit_intercept:
         factor = factor - np.average(factor, axis=0, weights=counts)
     by_centers = factor.T @ (counts[:, None] * factor)
-    rows = np.arange(len(problem.y)) if weights is None else np.flatnonzero(weights)
-    number = min(len(rows), _SAMPLED_ROWS * len(counts))
-    some = rows[np.linspace(0, len(rows) - 1, number).astype(int)]
-    sample = problem.centered(problem.whiten(problem.take(some).sums()))
-    total = len(rows) if weights is None else weights.sum()
-    return 0.5 * (by_centers + total / sample.weight * sample.gram)
+    sums = problem.sums_of_some(_SAMPLED_ROWS * len(counts))
+    sample = problem.centered(problem.whiten(sums))
+    return 0.5 * (by_centers + weight / sample.weight * sample.gram)
 
 
 def _solve_cg(
@@ -131,11 +139,7 @@ def _solve_cg(
 ) -> tuple[NormalEquations, SolveResult]:
     """Iterate; the sums that are returned lack the gram matrix."""
     span, fit_intercept = problem.span, problem.fit_intercept
-    rows = problem.kernel, problem.X
-    weights, centers = problem.weights, problem.centers
-    sums = accumulate(
-        *rows, problem.y, weights, centers, with_gram=False, n_jobs=problem.n_jobs
-    )
+    sums = problem.sums_without_gram()
     right = span.project(np.column_stack([sums.cross, sums.columns]))
     white = replace(sums, cross=right[:, :-1], columns=right[:, -1])
     means = white.columns / white.weight
@@ -144,14 +148,10 @@ def _solve_cg(
         cross = cross - np.outer(means, white.targets)
 
     def gram(beta: Array) -> Array:
-        image = span.project(
-            gram_product(
-                *rows, span.coef(beta), weights, centers, n_jobs=problem.n_jobs
-            )
-        )
+        image = span.project(problem.gram_product(span.coef(beta)))
         return image - np.outer(means, white.columns @ beta) * fit_intercept
 
-    approximation = _approximate_gram(problem)
+    approximation = _approximate_gram(problem, white.weight)
     beta = np.zeros_like(cross)
     n_iter, has_converged = 1, True
     alphas = np.full(cross.shape[1], alpha)

@@ -1,5 +1,6 @@
 """Least squares on chosen centres, as estimators pose it."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +12,15 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
 from kernelkit.linalg import Centers, PairKernel, as_kernel
-from kernelkit.nystroem.centers import choose_centers, given_rows
+from kernelkit.nystroem.centers import choose_centers, given_numbers, given_rows
 from kernelkit.nystroem.outliers import warn_of_outliers
 from kernelkit.nystroem.span import NOISE, Span, find_span
 from kernelkit.nystroem.statistics import (
     NormalEquations,
     accumulate,
+    gram_product,
     rounding_of_sums,
+    sum_of_sizes,
     sum_rows,
     tile_rows,
 )
@@ -26,31 +29,23 @@ from kernelkit.nystroem.steps import power_above
 _DIRECT_CENTERS = 8000  # up to which the direct solver takes less time
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Least squares on chosen centres.
+@dataclass(frozen=True, kw_only=True)
+class Problem(ABC):
+    """Least squares on chosen centres, for rows that are kept elsewhere.
 
     Attributes
     ----------
     kernel : PairKernel
-    X : ndarray or csr_array of shape (n_samples, n_features)
-    y : ndarray of shape (n_samples, n_outputs)
-        ``targets / unit - base``, at most 2 in size.
-    weights : ndarray of shape (n_samples,) or None
     base, unit : ndarray of shape (n_outputs,)
-        The weighted mean with an intercept, otherwise 0; and a power of 2.
+        Sums are over ``targets / unit - base``, at most 2 in size. The base is the
+        weighted mean with an intercept, otherwise 0; the unit a power of 2.
     centers : Centers
     counts : ndarray of shape (m,)
         How much weight of rows each centre stands for.
     span : Span
     solver : {"direct", "cg"}
-    summed : Centers
-        The r centres that span, in the order of the basis.
     basis : ndarray of shape (r, k)
-        For the last functions of the basis, which need sums of their own.
-    basis_rows : ndarray of shape (n_samples, r) or None
-        Values of the basis of the span at the rows, which are known if all of them are
-        centres.
+        For the last of the r functions of the basis, which need sums of their own.
     fit_intercept : bool
     is_flat : bool
         Whether the targets came without an axis of outputs.
@@ -58,23 +53,74 @@ class Problem:
     """
 
     kernel: PairKernel
-    X: Any
-    y: Array
-    weights: Array | None
     base: Array
     unit: Array
     centers: Centers
     counts: Array
     span: Span
     solver: str
-    summed: Centers
     basis: Array
-    basis_rows: Array | None
     fit_intercept: bool
     is_flat: bool
     n_jobs: int | None
 
-    def take(self, rows: Array) -> "Problem":
+    @abstractmethod
+    def sums(self) -> NormalEquations:
+        """Sum over the rows what `whiten` needs."""
+
+    @abstractmethod
+    def sums_of_some(self, n: int) -> NormalEquations:
+        """Do as `sums` for n rows with weight that stand for all, or for all."""
+
+    @abstractmethod
+    def sums_without_gram(self) -> NormalEquations:
+        """Sum over the rows of kernel values to all centres."""
+
+    @abstractmethod
+    def gram_product(self, coef: Array) -> Array:
+        """Multiply weights (m, k) of the centres by their gram matrix over the rows."""
+
+    @property
+    def summed(self) -> Centers:
+        """The r centres that span, in the order of the basis."""
+        return self.centers.take(self.span.kept)
+
+    def whiten(self, sums: NormalEquations) -> NormalEquations:
+        """Turn `sums` into what least squares in the basis of the span needs."""
+        return self.span.whiten(sums, self.span.rank - self.basis.shape[1])
+
+    def centered(self, white: NormalEquations) -> NormalEquations:
+        """Take means away from sums if an intercept stands for them."""
+        return white.centered() if self.fit_intercept else white
+
+    def intercept(self, white: NormalEquations, beta: Array) -> Array:
+        """Solve for the constant of each output, as a distance from `base`."""
+        if not self.fit_intercept:
+            return np.zeros(beta.shape[1])
+        return (white.targets - white.columns @ beta) / white.weight
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsProblem(Problem):
+    """Least squares on chosen centres, with its rows.
+
+    Attributes
+    ----------
+    X : ndarray or csr_array of shape (n_samples, n_features)
+    y : ndarray of shape (n_samples, n_outputs)
+        ``targets / unit - base``.
+    weights : ndarray of shape (n_samples,) or None
+    basis_rows : ndarray of shape (n_samples, r) or None
+        Values of the basis of the span at the rows, which are known if all of them are
+        centres.
+    """
+
+    X: Any
+    y: Array
+    weights: Array | None
+    basis_rows: Array | None
+
+    def take(self, rows: Array) -> "RowsProblem":
         """Pose the problem on some of the rows, with the same centres."""
 
         def part(values: Array | None) -> Array | None:
@@ -102,19 +148,34 @@ class Problem:
             n_jobs=self.n_jobs,
         )
 
-    def whiten(self, sums: NormalEquations) -> NormalEquations:
-        """Turn `sums` into what least squares in the basis of the span needs."""
-        return self.span.whiten(sums, self.span.rank - self.basis.shape[1])
+    def sums_of_some(self, n: int) -> NormalEquations:
+        """Take the rows at even distances."""
+        weights = self.weights
+        rows = np.arange(len(self.y)) if weights is None else np.flatnonzero(weights)
+        return self.take(rows[evenly(len(rows), n)]).sums()
 
-    def centered(self, white: NormalEquations) -> NormalEquations:
-        """Take means away from sums if an intercept stands for them."""
-        return white.centered() if self.fit_intercept else white
+    def sums_without_gram(self) -> NormalEquations:
+        """Sum over the rows of kernel values to all centres."""
+        return accumulate(
+            self.kernel,
+            self.X,
+            self.y,
+            self.weights,
+            self.centers,
+            with_gram=False,
+            n_jobs=self.n_jobs,
+        )
 
-    def intercept(self, white: NormalEquations, beta: Array) -> Array:
-        """Solve for the constant of each output, as a distance from `base`."""
-        if not self.fit_intercept:
-            return np.zeros(beta.shape[1])
-        return (white.targets - white.columns @ beta) / white.weight
+    def gram_product(self, coef: Array) -> Array:
+        """Multiply weights (m, k) of the centres by their gram matrix over the rows."""
+        return gram_product(
+            self.kernel, self.X, coef, self.weights, self.centers, n_jobs=self.n_jobs
+        )
+
+
+def evenly(n: int, n_chosen: int) -> Array:
+    """Choose some of n rows, at most all, at even distances."""
+    return np.linspace(0, n - 1, min(n, n_chosen)).astype(np.int64)
 
 
 def pose(
@@ -125,7 +186,7 @@ def pose(
     *,
     alpha: float,
     solver: str = "direct",
-) -> Problem:
+) -> RowsProblem:
     """Check the rows, choose the centres and factor their kernel matrix.
 
     Parameters
@@ -148,29 +209,18 @@ def pose(
     )
     check_consistent_length(X, y)
     weights = check.weights(sample_weight, X)
-    kernel = as_kernel(
-        estimator.kernel,
-        gamma=estimator.gamma,
-        degree=estimator.degree,
-        coef0=estimator.coef0,
-        kernel_params=estimator.kernel_params,
-        n_features=X.shape[1],
-    )
+    kernel = kernel_of(estimator, X.shape[1])
     n = X.shape[0]
-    m = min(estimator.n_components, n)
-    check.memory(8 * m * (4 * m + min(tile_rows(m), n)), "lower n_components")
+    refuse_too_many(estimator.n_components, n)
     with _parallel.one_blas_thread:
         centers, proba = _find_centers(estimator, kernel, X, weights, alpha)
         has_all = _has_all_rows(centers, n, weights)
-        if solver == "auto":
-            is_small = len(centers) <= _DIRECT_CENTERS
-            solver = "direct" if is_small or has_all else "cg"
+        solver = choose_solver(solver, centers, has_all=has_all)
         rows = X[centers.ids] if kernel.is_precomputed else centers.rows
-        K_mm = kernel.block(rows, centers)
-        rounding = rounding_of_sums(kernel, X, weights)
-        least = min(rounding / alpha, NOISE**0.5) ** 2
-        least = least if solver == "cg" else 0.0
-        span = find_span(K_mm, X.dtype, least=least)
+        rounding = rounding_of_sums(sum_of_sizes(kernel, X, weights))
+        span = span_centers(
+            kernel, centers, rows, alpha=alpha, rounding=rounding, solver=solver
+        )
     basis, basis_rows = np.empty((span.rank, span.rank)), None
     if has_all:
         basis_rows = np.zeros((n, span.rank))  # rows without weight do not count
@@ -179,12 +229,6 @@ def pose(
         basis = span.lossy(alpha / rounding)
         ids = np.arange(n)
         warn_of_outliers(kernel, X, ids, weights, centers, span, alpha)
-    if not span.is_definite:
-        warn(
-            "The kernel is not positive semidefinite on the centres: "
-            f"{len(centers) - span.rank} of {len(centers)} are left out. Use another "
-            "kernel or other parameters of it."
-        )
     y_2d = y.reshape(len(y), -1)
     unit = power_above(y_2d)
     y_2d = y_2d / unit
@@ -192,24 +236,72 @@ def pose(
     if estimator.fit_intercept:
         base = np.average(y_2d, axis=0, weights=weights)
         y_2d -= base
-    return Problem(
-        kernel,
-        X,
-        y_2d,
-        weights,
-        base,
-        unit,
-        centers,
-        _counts(centers, proba, np.ones(len(y)) if weights is None else weights),
-        span,
-        solver,
-        centers.take(span.kept),
-        basis,
-        basis_rows,
-        estimator.fit_intercept,
-        y.ndim == 1,
-        estimator.n_jobs,
+    return RowsProblem(
+        kernel=kernel,
+        base=base,
+        unit=unit,
+        centers=centers,
+        counts=_counts(centers, proba, np.ones(len(y)) if weights is None else weights),
+        span=span,
+        solver=solver,
+        basis=basis,
+        fit_intercept=estimator.fit_intercept,
+        is_flat=y.ndim == 1,
+        n_jobs=estimator.n_jobs,
+        X=X,
+        y=y_2d,
+        weights=weights,
+        basis_rows=basis_rows,
     )
+
+
+def kernel_of(estimator: Any, n_features: int) -> PairKernel:
+    """Make the kernel that an estimator has parameters of."""
+    return as_kernel(
+        estimator.kernel,
+        gamma=estimator.gamma,
+        degree=estimator.degree,
+        coef0=estimator.coef0,
+        kernel_params=estimator.kernel_params,
+        n_features=n_features,
+    )
+
+
+def refuse_too_many(m: int, n: int) -> None:
+    """Raise MemoryError if m centres, or n if that is less, exceed the memory."""
+    m = min(m, n)
+    check.memory(8 * m * (4 * m + min(tile_rows(m), n)), "lower n_components")
+
+
+def choose_solver(solver: str, centers: Centers, *, has_all: bool) -> str:
+    """Decide for "direct" or "cg" where "auto" leaves it to the number of centres."""
+    if solver != "auto":
+        return solver
+    return "direct" if len(centers) <= _DIRECT_CENTERS or has_all else "cg"
+
+
+def span_centers(
+    kernel: PairKernel,
+    centers: Centers,
+    rows: Any,
+    *,
+    alpha: float,
+    rounding: float,
+    solver: str,
+) -> Span:
+    """Factor the kernel matrix of centres, whose rows are given for `kernel.block`.
+
+    Warns if it is not positive semidefinite.
+    """
+    least = min(rounding / alpha, NOISE**0.5) ** 2 if solver == "cg" else 0.0
+    span = find_span(kernel.block(rows, centers), rows.dtype, least=least)
+    if not span.is_definite:
+        warn(
+            "The kernel is not positive semidefinite on the centres: "
+            f"{len(centers) - span.rank} of {len(centers)} are left out. Use another "
+            "kernel or other parameters of it."
+        )
+    return span
 
 
 def _find_centers(
@@ -239,13 +331,7 @@ def _find_centers(
         ids = chosen.indices
         return kernel.centers(X[ids], ids), chosen.inclusion_proba
     if np.ndim(rule) == 1:
-        ids = np.asarray(rule)
-        is_whole = ids.size > 0 and ids.dtype.kind in "iu"
-        if not (is_whole and np.isin(ids, np.arange(X.shape[0])).all()):
-            raise ValueError(
-                "centers of one dimension are row numbers: whole numbers from 0 to "
-                f"{X.shape[0] - 1}. Got {rule!r} instead."
-            )
+        ids = given_numbers(rule, X.shape[0])
         return kernel.centers(X[ids], ids), None
     if kernel.is_precomputed:
         raise ValueError(

@@ -13,7 +13,7 @@ from kernelkit import _validation as check
 from kernelkit.linalg import product
 from kernelkit.nystroem.centers import RULES
 from kernelkit.nystroem.fitting import evaluate, keep, tags
-from kernelkit.nystroem.problem import Problem, pose
+from kernelkit.nystroem.problem import RowsProblem, pose
 from kernelkit.nystroem.solvers import AlphaPath, alpha_path
 from kernelkit.nystroem.statistics import NormalEquations
 
@@ -240,7 +240,7 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return evaluate(self, X)
 
     def _cross_validate(
-        self, problem: Problem, y: Array, alphas: Array
+        self, problem: RowsProblem, y: Array, alphas: Array
     ) -> tuple[NormalEquations, AlphaPath, Array]:
         """Score every alpha by the rows left out; also solve for all rows."""
         scorer = get_scorer(self.scoring)
@@ -278,7 +278,7 @@ class _Known(RegressorMixin, BaseEstimator):
 
 
 def _paths(
-    problem: Problem, trainings: list[Array]
+    problem: RowsProblem, trainings: list[Array]
 ) -> list[tuple[NormalEquations, AlphaPath]]:
     """Solve for every alpha on some sets of rows, in one pass over the rows.
 
@@ -306,7 +306,7 @@ def _paths(
     return solved
 
 
-def _gcv(problem: Problem, path: AlphaPath, alphas: Array) -> Array:
+def _gcv(problem: RowsProblem, path: AlphaPath, alphas: Array) -> Array:
     """Generalised cross-validation, a mean over outputs in units of the largest."""
     n_constants = int(problem.fit_intercept)
     shares = np.square(problem.unit / problem.unit.max())
@@ -326,7 +326,7 @@ def _gcv(problem: Problem, path: AlphaPath, alphas: Array) -> Array:
 
 
 def _predict(
-    problem: Problem, white: NormalEquations, path: AlphaPath, alphas: Array
+    problem: RowsProblem, white: NormalEquations, path: AlphaPath, alphas: Array
 ) -> Array:
     """Predict at the rows of a problem with every alpha, (n_alphas, n_rows, ...)."""
     betas = [path.beta(alpha) for alpha in alphas]

@@ -199,12 +199,22 @@ def _normal_equations(
     )
 
 
-def rounding_of_sums(kernel: PairKernel, X: Any, weights: Array | None) -> float:
-    """Bound what is lost of sums over rows, for centres with ``k(c, c) = 1``; > 0."""
+def sum_of_sizes(kernel: PairKernel, X: Any, weights: Array | None) -> float:
+    """Sum the sizes of k(x, x) over rows, times their weights."""
     sizes = np.abs(kernel.diag(X, np.arange(X.shape[0])))
-    total = sizes.sum() if weights is None else weights @ sizes
+    return float(sizes.sum() if weights is None else weights @ sizes)
+
+
+def rounding_of_sums(total: float) -> float:
+    """Bound what is lost of sums over rows, for centres with ``k(c, c) = 1``; > 0.
+
+    Parameters
+    ----------
+    total : float
+        The `sum_of_sizes` of the rows.
+    """
     info = np.finfo(np.float64)
-    return max(float(_ROUNDING * info.eps * total), float(info.tiny))
+    return max(_ROUNDING * float(info.eps) * total, float(info.tiny))
 
 
 def gram_product(

@@ -27,7 +27,12 @@ from kernelkit.nystroem.dictionary import (
 from kernelkit.nystroem.outliers import warn_of_outliers
 from kernelkit.nystroem.solvers import solve_direct
 from kernelkit.nystroem.span import NOISE, Span, find_span
-from kernelkit.nystroem.statistics import NormalEquations, accumulate, rounding_of_sums
+from kernelkit.nystroem.statistics import (
+    NormalEquations,
+    accumulate,
+    rounding_of_sums,
+    sum_of_sizes,
+)
 
 _RIDGE = 3.0  # of the sketch, in units of alpha
 _OVERSAMPLING = 4.0  # of the sketch
@@ -365,7 +370,8 @@ def _most_magnified(settings: Settings, rows: Rows) -> float:
     """Return how much roundings of sums over a stream that begins so may grow."""
     if settings.is_adaptive:
         return 0.0
-    rounding = rounding_of_sums(settings.kernel, rows.X, rows.weights)
+    sizes = sum_of_sizes(settings.kernel, rows.X, rows.weights)
+    rounding = rounding_of_sums(sizes)
     return float(settings.alpha.min()) / (_LENGTH * rounding)
 
 

@@ -8,7 +8,7 @@ from kernelkit._validation import Array
 RULES = ("kmeans", "kmeans++", "random")
 
 _ROUNDS = 50  # of k-means
-_SAMPLED_ROWS = 20_000  # among which k-means is done
+SAMPLED_ROWS = 20_000  # among which k-means is done
 
 
 def merge_rows(
@@ -61,8 +61,8 @@ def choose_centers(
         return X
     if rule == "random":
         return X[_draw(weights, n_centers, rng)]
-    if len(X) > max(_SAMPLED_ROWS, n_centers):
-        chosen = _draw(weights, max(_SAMPLED_ROWS, n_centers), rng)
+    if len(X) > max(SAMPLED_ROWS, n_centers):
+        chosen = _draw(weights, max(SAMPLED_ROWS, n_centers), rng)
         X, weights = X[chosen], np.ones(len(chosen))
     C = _seeds(X, weights, n_centers, rng)
     return C if rule == "kmeans++" else _lloyd(X, weights, C)

@@ -319,15 +319,22 @@ class GaussianRBFClassifier(
         self._dtype = X.dtype.name
         codes = np.searchsorted(used, codes)
         X, Y = X.astype(np.float64), codes[:, None].astype(np.float64)
-        with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
-            data = self._prepare(X, Y, weights)
-            rows = self._rows(data)
-            if not data.X.shape[1]:
-                self._give_the_shares(data, rows, rng)
-                watch.end()
-                return self
+        with _parallel.one_blas_thread:
+            self._fit_prepared(self._prepare(X, Y, weights), before, watch, rng)
+        return self
+
+    def _fit_prepared(
+        self, data: Prepared, before: Before, watch: Watch, rng: np.random.Generator
+    ) -> None:
+        """Fit to rows that were checked and prepared."""
+        rows = self._rows(data)
+        if not data.X.shape[1]:
+            self._give_the_shares(data, rows, rng)
+            watch.end()
+            return
+        with _parallel.threads(self.n_jobs) as run:
             fits = self._learn(data, rows, self._plan(watch), before, rng, run)
-            self._store(data, rows, fits)
+        self._store(data, rows, fits)
         watch.end()
         if not fits[0][2].is_settled:
             warn(
@@ -335,16 +342,12 @@ class GaussianRBFClassifier(
                 "raise max_iter, or tol.",
                 ConvergenceWarning,
             )
-        return self
 
     def _rows(self, data: Prepared) -> Rows:
         """Return prepared rows with targets 0 or 1: a column of two classes, or q."""
-        Y = data.Y
-        if len(self.classes_) > 2:
-            Y = (np.arange(len(self.classes_)) == Y).astype(np.float64)
         return Rows(
             data.X,
-            Y,
+            one_hot(data.Y, len(self.classes_)),
             data.weights,
             profile=self.kernel,
             block_rows=self.batch_rows,
@@ -375,32 +378,25 @@ class GaussianRBFClassifier(
         run: _parallel.Run,
     ) -> list[tuple[float, Learned, Trained]]:
         """Fit the structures that `precision` allows; return some with their shares."""
-        d, codes = rows.X.shape[1], data.Y[:, 0]
+        d, numbers = rows.X.shape[1], self._numbers(rows)
         is_auto = self.precision == "auto"
         shapes = _structures(d, rows.total) if is_auto else [self._structure(d)]
         candidates = [self._candidate(data, shape, before, rng) for shape in shapes]
-        chosen = self._hold_out(codes, rng)
+        chosen = self._hold_out(data, rng)
         if is_auto and self.selection in ("holdout", "cv"):
-            folds = [chosen] if self.selection == "holdout" else _folds(codes, rng)
+            is_cv = self.selection == "cv"
+            folds = self._folds(data, rng) if is_cv else [chosen]
             scores = np.zeros(len(candidates))
             for fold in filter(len, folds):
-                fits = self._fit_without(fold, rows, candidates, plan, rng, run)
-                held = rows.part(fold)
+                kept, held = rows.split(fold)
+                fits = self._fit(kept, None, numbers, candidates, plan, rng, run)
                 scores -= [logistic.loss_on(held, trained) for _, trained in fits]
             candidates = [candidates[int(scores.argmax())]]
-        nothing = np.empty(0, dtype=np.intp)
-        fits = self._fit_without(
-            chosen if self.early_stopping else nothing,
-            rows,
-            candidates,
-            plan,
-            rng,
-            run,
-            watches=self.early_stopping,
-        )
-        n = rows.total
-        if self.early_stopping:
-            n -= rows.part(chosen).total
+        n, watched = rows.total, None
+        if self.early_stopping and len(chosen):
+            rows, watched = rows.split(chosen)
+            n -= watched.total
+        fits = self._fit(rows, watched, numbers, candidates, plan, rng, run)
         costs = [fitting.bic(f.loss, f.structure, n) for f, _ in fits]
         self.bic_ = min(costs)
         if not is_auto or self.selection != "average":
@@ -411,36 +407,35 @@ class GaussianRBFClassifier(
         shares = fitting.shares(np.array(costs), n)
         return [(shares[k], *fits[k]) for k in np.argsort(-shares) if shares[k] > 0.0]
 
-    def _fit_without(
+    def _fit(
         self,
-        chosen: Array,
         rows: Rows,
+        held: Rows | None,
+        numbers: Columns,
         candidates: list[Candidate],
         plan: Plan,
         rng: np.random.Generator,
         run: _parallel.Run,
-        watches: bool = False,
     ) -> list[tuple[Learned, Trained]]:
-        """Fit structures to all rows but some, which may be watched to stop early."""
-        numbers = self._numbers(rows)
-        held = held_numbers = None
-        if len(chosen):
-            if watches:
-                held, held_numbers = rows.part(chosen), numbers.part(chosen)
-            kept = np.delete(np.arange(len(rows.X)), chosen)
-            rows, numbers = rows.part(kept), numbers.part(kept)
+        """Fit structures by the classes as numbers, and then by the log loss."""
         first_plan = replace(
             plan,
             alpha=_FIRST_ALPHA,
             max_iter=min(_FIRST_ITERATIONS, plan.max_iter),
             learn_centers=False,
-            solver="adam" if len(rows.X) > _ADAM_ROWS else "lbfgs",
+            solver=self._solver(rows),
         )
+        first_rows = self._with_numbers(rows, numbers)
         if all(candidate.begin for candidate in candidates):
-            firsts = [fitting.resume(numbers, candidate) for candidate in candidates]
+            firsts = [fitting.resume(first_rows, candidate) for candidate in candidates]
         else:
             firsts = fitting.learn_all(
-                numbers, candidates, first_plan, rng=rng, run=run, held=held_numbers
+                first_rows,
+                candidates,
+                first_plan,
+                rng=rng,
+                run=run,
+                held=None if held is None else self._with_numbers(held, numbers),
             )
         if self.selection == "bic":
             costs = [fitting.bic(f.loss, f.structure, rows.total) for f in firsts]
@@ -448,25 +443,40 @@ class GaussianRBFClassifier(
         tasks = [(logistic.train, (rows, first, plan, held)) for first in firsts]
         return list(zip(firsts, run(tasks), strict=True))
 
-    def _numbers(self, rows: Rows) -> Rows:
-        """Return rows with the classes as numbers of mean 0 and variance 1."""
-        columns = Columns.of(rows.Y, rows.weights)
+    def _solver(self, rows: Rows) -> str:
+        return "adam" if len(rows.X) > _ADAM_ROWS else "lbfgs"
+
+    def _numbers(self, rows: Rows) -> Columns:
+        """Return what makes the classes numbers of mean 0 and variance 1."""
+        return Columns.of(rows.Y, rows.weights)
+
+    def _with_numbers(self, rows: Rows, numbers: Columns) -> Rows:
         return Rows(
             rows.X,
-            columns.standardise(rows.Y, self._dtype),
+            numbers.standardise(rows.Y, self._dtype),
             rows.weights,
             profile=self.kernel,
             block_rows=self.batch_rows,
         )
 
-    def _hold_out(self, codes: Array, rng: np.random.Generator) -> Array:
+    def _hold_out(self, data: Prepared, rng: np.random.Generator) -> Any:
         """Draw rows of each class; of each, one row at least is kept."""
-        chosen = []
+        codes, chosen = data.Y[:, 0], []
         for k in range(len(self.classes_)):
             members = rng.permutation(np.flatnonzero(codes == k))
             size = max(round(self.validation_fraction * len(members)), 1)
             chosen.append(members[: min(size, len(members) - 1)])
         return np.sort(np.concatenate(chosen))
+
+    def _folds(self, data: Prepared, rng: np.random.Generator) -> list[Any]:
+        """Split rows so that each class is in all parts, and none in one part alone."""
+        codes = data.Y[:, 0]
+        places = np.full(len(codes), -1)
+        for k in np.unique(codes):
+            members = rng.permutation(np.flatnonzero(codes == k))
+            if len(members) > 1:
+                places[members] = np.arange(len(members)) % _FOLDS
+        return [np.flatnonzero(places == j) for j in range(_FOLDS)]
 
     def _store(
         self, data: Prepared, rows: Rows, fits: list[tuple[float, Learned, Trained]]
@@ -510,7 +520,7 @@ class GaussianRBFClassifier(
         self.bic_ = 0.0
         self.n_iter_, self.loss_curve_, self.validation_scores_ = 0, [], []
         C = self._choose_centers(data, rng)
-        shares = np.average(rows.Y, axis=0, weights=rows.weights)
+        shares = rows.target_means()
         logits = logit(shares) if len(shares) == 1 else np.log(shares)
         network = Classification(
             U=np.zeros(0),
@@ -625,6 +635,13 @@ class GaussianRBFClassifier(
         return sum(net.share * net.logits(Z, self.kernel) for net in self._networks)
 
 
+def one_hot(codes: Array, n_classes: int) -> Array:
+    """Return 0 or 1: the codes (n, 1) of two classes, or a column for each of more."""
+    if n_classes <= 2:
+        return codes
+    return (np.arange(n_classes) == codes).astype(np.float64)
+
+
 def _structures(n_features: int, n: float) -> list[Structure]:
     """Return the structures that "auto" fits."""
     if n_features == 1:
@@ -632,14 +649,3 @@ def _structures(n_features: int, n: float) -> list[Structure]:
     if n_features >= n:
         return [structure("diag", n_features), structure("low_rank", n_features, 5)]
     return [structure("diag", n_features), structure("full", n_features)]
-
-
-def _folds(codes: Array, rng: np.random.Generator) -> list[Array]:
-    """Split rows so that each class is in all parts, and none in one part alone."""
-    places = np.full(len(codes), -1)
-    for k in np.unique(codes):
-        members = rng.permutation(np.flatnonzero(codes == k))
-        if len(members) > 1:
-            places[members] = np.arange(len(members)) % _FOLDS
-    folds = [np.flatnonzero(places == j) for j in range(_FOLDS)]
-    return [fold for fold in folds if len(fold)]

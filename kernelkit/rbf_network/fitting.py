@@ -439,7 +439,7 @@ def learn(
     Centres are drawn to where they were, as by a normal prior that allows each a step
     of the size of its cluster.
     """
-    rows = rows.part(slice(None))  # with room of its own
+    rows = rows.alone()
     first = search(rows, C, shape, U, alpha, plan, rng=rng, score=score)
     if not plan.learn_centers or plan.is_stopped():
         return first
@@ -517,10 +517,7 @@ def score_on(held: Rows) -> Score:
     """Return a function that scores a fit by R^2 on rows, of targets of variance 1."""
 
     def score(U: Array, C: Array, solution: Solution) -> float:
-        phi = objectives.basis(held.X, U, C, held.profile)
-        errors = held.Y - solution.intercept - phi @ solution.coef
-        squares = (errors * errors).mean(axis=1)
-        return 1.0 - float(np.average(squares, weights=held.weights))
+        return 1.0 - held.mean_square(U, C, solution)
 
     return score
 
@@ -528,7 +525,7 @@ def score_on(held: Rows) -> Score:
 def compare(
     rows: Rows,
     candidates: list[Candidate],
-    folds: list[Array],
+    folds: list[Any],
     plan: Plan,
     *,
     rng: np.random.Generator,
@@ -537,8 +534,8 @@ def compare(
     """Return the mean score of each candidate on the folds, when fitted without."""
     totals = np.zeros(len(candidates))
     for fold in folds:
-        kept = rows.part(np.delete(np.arange(len(rows.X)), fold))
-        score = score_on(rows.part(fold))
+        kept, held = rows.split(fold)
+        score = score_on(held)
         for k, fit in enumerate(learn_all(kept, candidates, plan, rng=rng, run=run)):
             solution = objectives.solve(kept.normal(fit.U, fit.C), fit.alpha)
             totals[k] += -np.inf if solution is None else score(fit.U, fit.C, solution)

@@ -9,7 +9,6 @@ from scipy import optimize
 from scipy.linalg import cholesky, solve_triangular
 
 from kernelkit._validation import Array
-from kernelkit.rbf_network import objective as objectives
 from kernelkit.rbf_network.fitting import Learned, Plan, center_pull, penalty
 from kernelkit.rbf_network.objective import Rows
 from kernelkit.rbf_network.structure import Structure
@@ -93,7 +92,7 @@ def fit_weights(
 
     def value_and_gradient(vector: Array) -> tuple[float, Array]:
         weights = coordinates.weights(vector)
-        found = objectives.cross_entropy(rows, U, C, *weights, alpha, is_placed=True)
+        found = rows.cross_entropy(U, C, *weights, alpha, is_placed=True)
         assert found.coef is not None
         assert found.intercept is not None
         return found.value, coordinates.gradient(found.coef, found.intercept)
@@ -141,7 +140,7 @@ class _Target:
         U, C, coef, intercept = self.unpack(vector)
         alpha = self.plan.alpha
         with np.errstate(all="ignore"):  # far off, a line search steps back
-            found = objectives.cross_entropy(self.rows, U, C, coef, intercept, alpha)
+            found = self.rows.cross_entropy(U, C, coef, intercept, alpha)
         assert found.coef is not None
         assert found.intercept is not None
         step = C - self.C
@@ -161,7 +160,7 @@ def train(rows: Rows, first: Learned, plan: Plan, held: Rows | None = None) -> T
     The best iterate is that which predicts the rows `held` best, if there are any.
     """
     begin = time.perf_counter()
-    rows = rows.part(slice(None))  # with room of its own
+    rows = rows.alone()
     coordinates = _Coordinates(rows, first.U, first.C, plan.alpha)
     target = _Target(rows, first, plan, coordinates)
     weights = fit_weights(rows, first.U, first.C, plan.alpha)
@@ -175,9 +174,7 @@ def train(rows: Rows, first: Learned, plan: Plan, held: Rows | None = None) -> T
         curve.append(float(intermediate_result.fun))
         is_late = False
         if held is not None:
-            scores.append(
-                -objectives.mean_log_loss(held, *target.unpack(intermediate_result.x))
-            )
+            scores.append(-held.mean_log_loss(*target.unpack(intermediate_result.x)))
             if scores[-1] >= max(scores):
                 best = intermediate_result.x.copy()
             is_late = len(scores) - 1 - int(np.argmax(scores)) >= plan.patience
@@ -219,7 +216,7 @@ def train(rows: Rows, first: Learned, plan: Plan, held: Rows | None = None) -> T
         coef=coef,
         intercept=intercept,
         value=float(found.fun),
-        loss=objectives.mean_log_loss(rows, U, C, coef, intercept),
+        loss=rows.mean_log_loss(U, C, coef, intercept),
         curve=curve[1:],
         scores=scores,
         is_settled=found.status != 1 or recent[0] - recent[-1] < _GAIN,
@@ -228,6 +225,4 @@ def train(rows: Rows, first: Learned, plan: Plan, held: Rows | None = None) -> T
 
 def loss_on(rows: Rows, trained: Trained) -> float:
     """Return the mean log loss of a fit on other rows."""
-    return objectives.mean_log_loss(
-        rows, trained.U, trained.C, trained.coef, trained.intercept
-    )
+    return rows.mean_log_loss(trained.U, trained.C, trained.coef, trained.intercept)

@@ -55,6 +55,30 @@ PARAMETERS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
+class Ends:
+    """Least and largest entries of columns, and those of the first row."""
+
+    low: Array
+    high: Array
+    first: Array
+
+    @property
+    def is_constant(self) -> Array:
+        """Tell which columns are constant, but for rounding."""
+        size = np.maximum(np.abs(self.low), np.abs(self.high))
+        return self.high - self.low <= _EQUAL * size
+
+    @property
+    def span(self) -> Array:
+        """Length from end to end, 1 for columns that are constant."""
+        return np.where(self.is_constant, 1.0, self.high - self.low)
+
+    def parts(self, X: Array) -> Array:
+        """Return how far rows are on the way from the least to the largest entry."""
+        return (X - self.low) / self.span
+
+
+@dataclass(frozen=True)
 class Columns:
     """Weighted mean and spread of columns, 1 for those that are constant."""
 
@@ -65,16 +89,19 @@ class Columns:
     @classmethod
     def of(cls, X: Array, weights: Array | None) -> "Columns":
         """Measure them."""
-        low, high = X.min(axis=0), X.max(axis=0)
-        span = high - low
-        is_constant = span <= _EQUAL * np.maximum(np.abs(low), np.abs(high))
-        span = np.where(is_constant, 1.0, span)
-        parts = (X - low) / span
+        ends = Ends(X.min(axis=0), X.max(axis=0), X[0])
+        parts = ends.parts(X)
         mean = np.average(parts, axis=0, weights=weights)
-        scale = np.sqrt(np.average((parts - mean) ** 2, axis=0, weights=weights))
+        square = np.average((parts - mean) ** 2, axis=0, weights=weights)
+        return cls.between(ends, mean, square)
+
+    @classmethod
+    def between(cls, ends: "Ends", mean: Array, square: Array) -> "Columns":
+        """Return those of a mean and a variance of the parts of the way."""
+        scale, is_constant = np.sqrt(square), ends.is_constant
         scale[(scale == 0.0) | is_constant] = 1.0
-        mean = np.where(is_constant, X[0], low + span * mean)
-        scale = np.maximum(span * scale, np.nextafter(0.0, 1.0))
+        mean = np.where(is_constant, ends.first, ends.low + ends.span * mean)
+        scale = np.maximum(ends.span * scale, np.nextafter(0.0, 1.0))
         return cls(mean, np.where(is_constant, 1.0, scale), is_constant)
 
     def alike(self) -> "Columns":
@@ -99,6 +126,10 @@ class Columns:
         far = _FAR[np.dtype(dtype).name]
         return np.clip(Z, -far, far, out=Z).astype(dtype, copy=False)
 
+    def varied(self, X: Array, dtype: Any) -> Array:
+        """Standardise the columns that are not constant, and drop the others."""
+        return self.standardise(X, dtype)[:, ~self.is_constant]
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -108,10 +139,24 @@ class Prepared:
     Y: Array
     weights: Array | None
 
+    @property
+    def total(self) -> float:
+        """Weight of all rows."""
+        return float(len(self.X) if self.weights is None else self.weights.sum())
+
 
 # Factor, centres and penalty of the networks of an earlier fit, by their names and the
 # columns that varied.
 Before = dict[tuple[str, bytes], tuple[Array, Array, float]]
+
+
+def warn_if_light(total: float, n: int) -> None:
+    """Warn of rows that weigh so little that penalties matter more."""
+    if total < _LIGHT * n:
+        warn(
+            f"sample_weight counts rows, and sums to {total:.3g} for {n} different "
+            "ones: penalties may outweigh them. Weights of mean 1 count every row once."
+        )
 
 
 class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -127,19 +172,15 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _prepare(self, X: Array, Y: Array, weights: Array | None) -> Prepared:
         """Merge and standardise the rows, drop constant columns."""
         X, Y, weights = centers_.merge_rows(X, Y, weights)
-        if weights is not None and weights.sum() < _LIGHT * len(X):
-            warn(
-                f"sample_weight counts rows, and sums to {weights.sum():.3g} for "
-                f"{len(X)} different ones: penalties may outweigh them. Weights of "
-                "mean 1 count every row once."
-            )
-        columns = Columns.of(X, weights)
-        columns = columns if self.standardize else columns.alike()
-        self._columns = columns
-        self.mean_, self.scale_ = columns.mean, columns.scale
-        varied = ~columns.is_constant
-        X = columns.standardise(X, self._dtype)[:, varied]
-        return Prepared(X, Y, weights)
+        self._keep_columns(Columns.of(X, weights))
+        data = Prepared(self._columns.varied(X, self._dtype), Y, weights)
+        warn_if_light(data.total, len(X))
+        return data
+
+    def _keep_columns(self, columns: Columns) -> None:
+        """Store what rows are standardised by."""
+        self._columns = columns if self.standardize else columns.alike()
+        self.mean_, self.scale_ = self._columns.mean, self._columns.scale
 
     def _choose_centers(self, data: Prepared, rng: np.random.Generator) -> Array:
         """Choose centres among prepared rows, or take the given ones."""
@@ -148,8 +189,7 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return centers_.choose_centers(
                 self.centers, X, data.weights, self.n_centers, rng=rng
             )
-        C = self._columns.standardise(check.parameter_rows(self, "centers"), np.float64)
-        C = C[:, ~self._columns.is_constant]
+        C = self._columns.varied(check.parameter_rows(self, "centers"), np.float64)
         if np.abs(C).max(initial=0.0) > _FAR[self._dtype] ** 0.5:
             raise ValueError(
                 "The 'centers' parameter has rows too far from those of X, up to "
@@ -164,10 +204,7 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _keep(self, data: Prepared, networks: Sequence[Network]) -> None:
         """Store networks, whose mean is what was fitted, and their active subspace."""
-        root = subspace.agop_root(
-            data.X.astype(np.float64), data.weights, networks, self.kernel
-        )
-        values, vectors = subspace.spectrum(root)
+        values, vectors = subspace.spectrum(self._agop_root(data, networks))
         widen = self._columns.widen
         self.active_subspace_ = values, widen(vectors.T).T
         self._networks = [
@@ -175,6 +212,11 @@ class LearnedPrecision(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ]
         C = np.concatenate([net.C for net in self._networks])
         self.centers_ = self.mean_ + self.scale_ * C
+
+    def _agop_root(self, data: Prepared, networks: Sequence[Network]) -> Array:
+        """Return a root of the mean outer product of gradients over all rows."""
+        X = data.X.astype(np.float64)
+        return subspace.agop_root(X, data.weights, networks, self.kernel)
 
     def _before(self) -> Before:
         """Return the networks of the last fit, if the next may begin there.

@@ -218,6 +218,19 @@ class Rows:
             block_rows=self._block_rows,
         )
 
+    def alone(self) -> Self:
+        """Return the same rows with room of their own, for another thread."""
+        return self.part(slice(None))
+
+    def split(self, fold: Any) -> tuple[Self, Self]:
+        """Return the rows without those of a fold, and these."""
+        kept = np.delete(np.arange(len(self.X)), fold)
+        return self.part(kept), self.part(fold)
+
+    def target_means(self) -> Array:
+        """Return the weighted means of the targets."""
+        return np.average(self.Y, axis=0, weights=self.weights)
+
     def normal(self, U: Array, C: Array) -> Normal:
         """Sum the normal equations over the rows."""
         m, q = len(C), self.Y.shape[1]
@@ -232,20 +245,20 @@ class Rows:
             gram=sums[:m, :m],
             moments=sums[:m, m:],
             squares=np.maximum(sums.diagonal()[m:], 0.0),
-            means=self._shift + drift[:m],
+            means=self.shift + drift[:m],
             target_means=drift[m:],
-            shift=self._shift,
+            shift=self.shift,
             total=total,
         )
 
     def pull(
-        self, U: Array, C: Array, normal: Normal, left: Array, right: Array | None
+        self, U: Array, C: Array, left: Array, right: Array | None
     ) -> tuple[Array, Array]:
         """Turn a gradient in basis functions to gradients in the factor and centres.
 
         The gradient is ``S (Phi - mean) top - S (Y - mean) low``, with `left` of
-        `stack(normal, top, low)`, times `right` if given. Right after `normal`, whose
-        matrices it uses.
+        `stack(normal, top, low)`, times `right` if given. Right after `normal`, at the
+        same point.
         """
         back = _Backward(self, U, C)
         m = len(C)
@@ -262,6 +275,63 @@ class Rows:
             g *= slope
             back.add(rows, g)
         return back.gradients()
+
+    def cross_entropy(
+        self,
+        U: Array,
+        C: Array,
+        coef: Array,
+        intercept: Array,
+        alpha: float,
+        is_placed: bool = False,
+    ) -> Value:
+        r"""Weighted mean of the log loss, plus :math:`\frac{\alpha}{2n} |W|^2`.
+
+        One column of targets stands for two classes and one logit, more for as many. If
+        the rows were placed by the same U and C before, the gradients of these are left
+        0.
+        """
+        if not is_placed:
+            self.place(U, C)
+        back = _Backward(self, U, C)
+        n, m = self.total, len(C)
+        loss, d_coef, d_intercept = 0.0, alpha / n * coef, np.zeros_like(intercept)
+        for block in self._blocks(m):
+            phi, slope = self._basis(block)
+            losses, errors = log_loss(phi @ coef + intercept, self.Y[block])
+            if self.weights is not None:
+                losses *= self.weights[block]
+                errors *= self.weights[block, None]
+            errors /= n
+            loss += float(losses.sum()) / n
+            d_coef += phi.T @ errors
+            d_intercept += errors.sum(axis=0)
+            if is_placed:
+                continue
+            g = np.matmul(errors, coef.T, out=self._buffer("g", len(phi), m))
+            g *= slope
+            back.add(block, g)
+        dU, dC = back.gradients()
+        loss += 0.5 * alpha / n * float((coef * coef).sum())
+        return Value(loss, dU, dC, coef=d_coef, intercept=d_intercept)
+
+    def mean_log_loss(self, U: Array, C: Array, coef: Array, intercept: Array) -> float:
+        """Return the weighted mean of the log loss."""
+        self.place(U, C)
+        total = 0.0
+        for block in self._blocks(len(C)):
+            logits = self._basis(block)[0] @ coef + intercept
+            losses, _ = log_loss(logits, self.Y[block])
+            weights = None if self.weights is None else self.weights[block]
+            total += float(losses.sum() if weights is None else weights @ losses)
+        return total / self.total
+
+    def mean_square(self, U: Array, C: Array, solution: Solution) -> float:
+        """Return the weighted mean of the squared errors, over targets too."""
+        phi = basis(self.X, U, C, self.profile)
+        errors = self.Y - solution.intercept - phi @ solution.coef
+        squares = (errors * errors).mean(axis=1)
+        return float(np.average(squares, weights=self.weights))
 
     def _blocks(self, n_centers: int) -> Iterator[slice]:
         n = len(self.X)
@@ -280,7 +350,7 @@ class Rows:
         self._centers_side = _centers_side(latent(C, U))
         some = self._rows_side[:: max(len(self.X) // _SHIFT_ROWS, 1)]
         phi = PROFILES[self.profile](some @ self._centers_side.T)[0]
-        self._shift = phi.mean(axis=0)
+        self.shift = phi.mean(axis=0)
 
     def _basis(self, rows: slice) -> tuple[Array, Array]:
         """Evaluate the basis functions and their slopes at a block of rows."""
@@ -299,7 +369,7 @@ class Rows:
         psi = self._buffer("psi", n, m + q + 1)
         if self._is_centred:
             return psi
-        np.subtract(phi, self._shift, out=psi[:, :m])
+        np.subtract(phi, self.shift, out=psi[:, :m])
         psi[:, m:-1] = self.Y[rows]
         psi[:, -1] = 1.0
         if self.roots is not None:
@@ -437,7 +507,7 @@ def evidence(rows: Rows, U: Array, C: Array, log_alpha: float) -> Value | None:
     if solution is None:
         return None
     n, (m, q), alpha = normal.total, solution.coef.shape, solution.alpha
-    dU, dC = rows.pull(U, C, normal, *regression_pull(normal, solution, "evidence"))
+    dU, dC = rows.pull(U, C, *regression_pull(normal, solution, "evidence"))
     squares = (solution.coef**2).sum(axis=0) / (solution.misfit + n * NOISE_FLOOR)
     free = alpha * float(solution.inverse.trace()) - m
     return Value(
@@ -455,62 +525,9 @@ def ridge(rows: Rows, U: Array, C: Array, alpha: float) -> Value | None:
     solution = solve(normal, alpha)
     if solution is None:
         return None
-    dU, dC = rows.pull(U, C, normal, *regression_pull(normal, solution, "ridge"))
+    dU, dC = rows.pull(U, C, *regression_pull(normal, solution, "ridge"))
     value = regression_value(normal, solution, "ridge")
     return Value(value, dU, dC, solution=solution)
-
-
-def cross_entropy(
-    rows: Rows,
-    U: Array,
-    C: Array,
-    coef: Array,
-    intercept: Array,
-    alpha: float,
-    is_placed: bool = False,
-) -> Value:
-    r"""Weighted mean of the log loss, plus :math:`\frac{\alpha}{2n} |W|^2`.
-
-    One column of targets stands for two classes and one logit, more for as many. If
-    the rows were placed by the same U and C before, the gradients of these are left 0.
-    """
-    if not is_placed:
-        rows.place(U, C)
-    back = _Backward(rows, U, C)
-    n, m = rows.total, len(C)
-    loss, d_coef, d_intercept = 0.0, alpha / n * coef, np.zeros_like(intercept)
-    for block in rows._blocks(m):
-        phi, slope = rows._basis(block)
-        losses, errors = log_loss(phi @ coef + intercept, rows.Y[block])
-        if rows.weights is not None:
-            losses *= rows.weights[block]
-            errors *= rows.weights[block, None]
-        errors /= n
-        loss += float(losses.sum()) / n
-        d_coef += phi.T @ errors
-        d_intercept += errors.sum(axis=0)
-        if is_placed:
-            continue
-        g = np.matmul(errors, coef.T, out=rows._buffer("g", len(phi), m))
-        g *= slope
-        back.add(block, g)
-    dU, dC = back.gradients()
-    loss += 0.5 * alpha / n * float((coef * coef).sum())
-    return Value(loss, dU, dC, coef=d_coef, intercept=d_intercept)
-
-
-def mean_log_loss(
-    rows: Rows, U: Array, C: Array, coef: Array, intercept: Array
-) -> float:
-    """Return the weighted mean of the log loss."""
-    rows.place(U, C)
-    total = 0.0
-    for block in rows._blocks(len(C)):
-        logits = rows._basis(block)[0] @ coef + intercept
-        losses, _ = log_loss(logits, rows.Y[block])
-        weights = None if rows.weights is None else rows.weights[block]
-        total += float(losses.sum() if weights is None else weights @ losses)
-    return total / rows.total
 
 
 def log_loss(logits: Array, Y: Array) -> tuple[Array, Array]:

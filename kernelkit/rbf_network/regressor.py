@@ -333,24 +333,31 @@ class GaussianRBFRegressor(
         self._dtype = X.dtype.name
         self._is_flat = y.ndim == 1
         X, Y = X.astype(np.float64), y.reshape(len(y), -1)
-        with _parallel.one_blas_thread, _parallel.threads(self.n_jobs) as run:
+        with _parallel.one_blas_thread:
             data = self._prepare(X, Y, weights)
-            outputs = Columns.of(data.Y, data.weights)
-            if outputs.is_constant.all() or not data.X.shape[1]:
-                self._give_the_mean(data, outputs, rng)
-                watch.end()
-                return self
-            Y = outputs.standardise(data.Y, self._dtype)[:, ~outputs.is_constant]
-            rows = Rows(
-                data.X,
-                Y,
-                data.weights,
-                profile=self.kernel,
-                block_rows=self.batch_rows,
+            self._fit_prepared(
+                data, Columns.of(data.Y, data.weights), before, watch, rng
             )
-            plan = self._plan(len(rows.X), watch)
+        return self
+
+    def _fit_prepared(
+        self,
+        data: Prepared,
+        outputs: Columns,
+        before: Before,
+        watch: Watch,
+        rng: np.random.Generator,
+    ) -> None:
+        """Fit to rows that were checked and prepared."""
+        if outputs.is_constant.all() or not data.X.shape[1]:
+            self._give_the_mean(data, outputs, rng)
+            watch.end()
+            return
+        rows = self._rows(data, outputs)
+        plan = self._plan(rows, watch)
+        with _parallel.threads(self.n_jobs) as run:
             fits = self._learn(data, rows, plan, before, rng, run)
-            self._solve(data, rows, outputs, fits)
+        self._solve(data, rows, outputs, fits)
         watch.end()
         if not fits[0][1].is_settled:
             warn(
@@ -358,7 +365,23 @@ class GaussianRBFRegressor(
                 "raise max_iter, or tol.",
                 ConvergenceWarning,
             )
-        return self
+
+    def _rows(self, data: Prepared, outputs: Columns) -> Rows:
+        """Return prepared rows with the targets that vary, standardised."""
+        return Rows(
+            data.X,
+            outputs.varied(data.Y, self._dtype),
+            data.weights,
+            profile=self.kernel,
+            block_rows=self.batch_rows,
+        )
+
+    def _folds(self, rows: Rows, rng: np.random.Generator) -> tuple[Any, list[Any]]:
+        """Draw rows to hold out, and parts to hold out in turn."""
+        n = len(rows.X)
+        order = rng.permutation(n)
+        size = min(max(round(self.validation_fraction * n), 1), n - 1)
+        return np.sort(order[:size]), np.array_split(order, min(_FOLDS, n))
 
     def _learn(
         self,
@@ -370,25 +393,19 @@ class GaussianRBFRegressor(
         run: _parallel.Run,
     ) -> list[tuple[float, Learned]]:
         """Fit the structures that `precision` allows; return some with their shares."""
-        n, d = rows.X.shape
-        order = rng.permutation(n)
-        size = min(max(round(self.validation_fraction * n), 1), n - 1)
-        held, kept = np.sort(order[:size]), np.sort(order[size:])
+        d = rows.X.shape[1]
+        chosen, folds = self._folds(rows, rng)
         is_auto = self.precision == "auto"
         shapes = fitting.structures(d, rows.total) if is_auto else [self._structure(d)]
         candidates = [self._candidate(data, shape, before, rng) for shape in shapes]
         if is_auto and self.selection in ("holdout", "cv"):
-            folds = [held]
-            if self.selection == "cv":
-                folds = np.array_split(order, min(_FOLDS, n))
+            folds = [chosen] if self.selection == "holdout" else folds
             scores = fitting.compare(rows, candidates, folds, plan, rng=rng, run=run)
             candidates = [candidates[int(scores.argmax())]]
-        held_rows = None
+        held = None
         if self.early_stopping:
-            rows, held_rows = rows.part(kept), rows.part(held)
-        fits = fitting.learn_all(
-            rows, candidates, plan, rng=rng, run=run, held=held_rows
-        )
+            rows, held = rows.split(chosen)
+        fits = fitting.learn_all(rows, candidates, plan, rng=rng, run=run, held=held)
         costs = [fitting.bic(fit.loss, fit.structure, rows.total) for fit in fits]
         best = int(np.argmin(costs))
         self.bic_ = costs[best]
@@ -397,10 +414,7 @@ class GaussianRBFRegressor(
         shares = fitting.shares(np.array(costs), rows.total)
         return [(shares[k], fits[k]) for k in np.argsort(-shares) if shares[k] > 0.0]
 
-    def _plan(self, n: int, watch: Watch) -> Plan:
-        solver = self.solver
-        if solver == "auto":
-            solver = "adam" if n > _ADAM_ROWS else "lbfgs"
+    def _plan(self, rows: Rows, watch: Watch) -> Plan:
         return Plan(
             objective=self.objective,
             alpha=float(self.alpha),
@@ -408,7 +422,7 @@ class GaussianRBFRegressor(
             init=self.init,
             n_restarts=self.n_restarts,
             learn_centers=self.learn_centers,
-            solver=solver,
+            solver=self._solver(rows),
             max_iter=self.max_iter,
             tol=self.tol,
             patience=self.n_iter_no_change,
@@ -416,6 +430,11 @@ class GaussianRBFRegressor(
             after_iteration=watch.step,
             is_stopped=watch.is_stopped,
         )
+
+    def _solver(self, rows: Rows) -> str:
+        if self.solver == "auto":
+            return "adam" if len(rows.X) > _ADAM_ROWS else "lbfgs"
+        return self.solver
 
     def _solve(
         self,
@@ -482,7 +501,7 @@ class GaussianRBFRegressor(
             sigma2=np.where(outputs.is_constant, 0.0, 1.0),
             means=np.zeros(M),
             inverse=np.zeros((M, M)),
-            total=float(len(data.Y) if data.weights is None else data.weights.sum()),
+            total=data.total,
         )
         self._keep(data, [network])
         self._keep_outputs(outputs)

@@ -136,7 +136,7 @@ def test_kmeans_finds_clusters():
 
 
 def test_many_rows_are_sampled(monkeypatch):
-    monkeypatch.setattr("kernelkit.rbf_network.centers._SAMPLED_ROWS", 15)
+    monkeypatch.setattr("kernelkit.rbf_network.centers.SAMPLED_ROWS", 15)
 
     C = choose("kmeans++", np.sort(X, axis=0), None, 15)
 

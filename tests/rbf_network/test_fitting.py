@@ -282,11 +282,12 @@ class TestSolvers:
         monkeypatch.setattr("kernelkit.rbf_network.fitting._BATCH", 50)
 
         watch = Watch(model(), X, Y)
+        few, many = (problem(n)[0] for n in (100, 200))
         fitted = model(max_iter=30).fit(X, Y)
 
-        assert model()._plan(200, watch).solver == "adam"
-        assert model()._plan(100, watch).solver == "lbfgs"
-        assert model(solver="lbfgs")._plan(200, watch).solver == "lbfgs"
+        assert model()._plan(many, watch).solver == "adam"
+        assert model()._plan(few, watch).solver == "lbfgs"
+        assert model(solver="lbfgs")._plan(many, watch).solver == "lbfgs"
         assert fitted.score(Q, TRUTH) > 0.7
 
     def test_adam_ends_with_a_look_at_its_last_step(self, monkeypatch):

@@ -73,7 +73,7 @@ class TestValues:
         U = STRUCTURES["full"][0].factor(STRUCTURES["full"][1])
         arguments = U, C, coef, INTERCEPT[:n_logits], ALPHA
 
-        got = objective.cross_entropy(rows, *arguments).value
+        got = rows.cross_entropy(*arguments).value
 
         expected = reference.cross_entropy(X, classes, weights, *arguments, profile)
         assert got == pytest.approx(expected, rel=1e-10)
@@ -155,9 +155,9 @@ class TestGradients:
 
         def value(place, moved):
             arguments = [*at[:place], moved, *at[place + 1 :]]
-            return objective.cross_entropy(rows, *arguments, ALPHA).value
+            return rows.cross_entropy(*arguments, ALPHA).value
 
-        found = objective.cross_entropy(rows, *at, ALPHA)
+        found = rows.cross_entropy(*at, ALPHA)
 
         expected = reference.slope(lambda p: value(0, shape.factor(p)), parameters)
         assert_close(shape.gradient(found.U), expected)

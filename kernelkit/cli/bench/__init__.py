@@ -59,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of ridge: number of centres (default: 500)",
     )
     parser.add_argument(
+        "--dask",
+        action="store_true",
+        help="instead, rows per second of the class on Dask, on 1 and 2 workers that "
+        "draw the rows (default: 100,000 of 3 features)",
+    )
+    parser.add_argument(
         "--against",
         metavar="PEER,...",
         help="peers to compare with (default: all that are installed)",
@@ -110,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
         args.error("--centers is for ridge")
     # Refuse before the work what fails after it.
     check_targets(args.json, args.plot, force=args.force)
+    if args.dask:
+        return _run_dask(args)
     if args.plot is not None:
         figure_class()
     task: Any = import_module(TASKS[args.task])
@@ -139,11 +147,23 @@ def run(args: argparse.Namespace) -> int:
         for name in ("grid", "centers"):
             if getattr(args, name) is not None:
                 parameters[name] = getattr(args, name)
-        record = report.as_json(parameters, cases, methods, absent)
+        packages = dict.fromkeys(method.package for method in methods)
+        record = report.as_json(parameters, cases, [*packages], absent)
         write_file(args.json, [record], force=args.force)
     if args.plot is not None:
         write_file(args.plot, [report.as_png(title, cases)], force=args.force)
     return 0 if all(case.is_right for case in cases) else DIFFERS
+
+
+def _run_dask(args: argparse.Namespace) -> int:
+    for name in ("grid", "centers", "against", "plot"):
+        if getattr(args, name) is not None:
+            args.error(f"--{name} is not for --dask")
+    if args.n_jobs != 1:
+        args.error("--n-jobs is not for --dask: workers have one thread each")
+    from kernelkit.cli.bench import dask
+
+    return dask.run(args)
 
 
 def _choose(methods: "list[Method]", args: argparse.Namespace) -> "list[Method]":

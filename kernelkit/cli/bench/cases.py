@@ -188,9 +188,7 @@ def run_case(method: Method, problem: Problem, *, repeat: int) -> Case:
     _reset_peak()
     before = _peak_rss_bytes()
     values, cold = _timed(method, problem)
-    warm: list[float] = []
-    while len(warm) < repeat and sum(warm) < _PATIENCE:
-        warm.append(_timed(method, problem)[1])
+    warm = warm_seconds(lambda: _timed(method, problem)[1], repeat)
     peak = _peak_rss_bytes()
     expected = method.expected(problem)
     judgeable = problem.judgeable(values)
@@ -204,7 +202,7 @@ def run_case(method: Method, problem: Problem, *, repeat: int) -> Case:
         d=d,
         threads=method.threads,
         cold_seconds=cold,
-        warm_seconds={"min": min(warm), "median": float(np.median(warm)), "all": warm},
+        warm_seconds=warm,
         peak_rss_bytes=peak,
         extra_rss_bytes=None if peak is None or before is None else peak - before,
         share=method.share(n, d),
@@ -221,6 +219,14 @@ def run_case(method: Method, problem: Problem, *, repeat: int) -> Case:
     if case.is_right:
         return case
     return replace(case, cold_seconds=None, warm_seconds=None)
+
+
+def warm_seconds(call: Callable[[], float], repeat: int) -> dict[str, Any]:
+    """Sum up the seconds of up to `repeat` calls, fewer if they take long."""
+    warm: list[float] = []
+    while len(warm) < repeat and sum(warm) < _PATIENCE:
+        warm.append(call())
+    return {"min": min(warm), "median": float(np.median(warm)), "all": warm}
 
 
 def _timed(method: Method, problem: Problem) -> tuple[Array, float]:

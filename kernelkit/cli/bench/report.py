@@ -77,7 +77,7 @@ def as_text(
         if not case.is_right
     ]
     return "\n".join(
-        [title, "", *_aligned(lines), "", *_predictions(cases), *notes, *wrong]
+        [title, "", *aligned(lines), "", *_predictions(cases), *notes, *wrong]
     )
 
 
@@ -111,7 +111,7 @@ def _predictions(cases: Sequence[Case]) -> list[str]:
     if have_importances:
         notes.append(f"features: the first {_RANKED}, from 1, with their importances")
     return [
-        *_aligned(lines),
+        *aligned(lines),
         "",
         *notes,
         "memory: the highest beyond what was in use before",
@@ -134,7 +134,7 @@ def _ranking(importances: list[float] | None) -> str:
     return ", ".join(f"{j + 1} {importances[j]:.2f}" for j in order[:_RANKED])
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
     """Set the cells of a table to the right of their columns."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
@@ -173,12 +173,11 @@ def _errors(method: Method, cases: Sequence[Case]) -> list[str]:
 
 def as_json(
     parameters: dict[str, Any],
-    cases: Sequence[Case],
-    methods: Sequence[Method],
+    cases: Sequence[Any],
+    packages: Sequence[str],
     absent: Sequence[str],
 ) -> bytes:
     """Form a record of everything, with the machine and the versions."""
-    packages = dict.fromkeys(method.package for method in methods)
     record = {
         "schema": "kernelkit.bench/1",
         "machine": machine.describe(),
