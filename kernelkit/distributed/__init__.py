@@ -6,6 +6,16 @@ gathered: a fit adds up what tasks say of their chunks, and results for Dask que
 Dask arrays.
 """
 
+from kernelkit.exceptions import MissingDependencyError
+
+try:
+    import dask.array  # noqa: F401
+except ImportError as error:
+    raise MissingDependencyError(
+        "kernelkit.distributed needs Dask, which is not installed: "
+        "pip install 'kernelkit[distributed]'."
+    ) from error
+
 from kernelkit.distributed.density import ProductKernelDensity
 from kernelkit.distributed.design import DesignLeastSquares
 from kernelkit.distributed.ecdf import MultivariateECDF

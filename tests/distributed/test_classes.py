@@ -1,6 +1,9 @@
 """Each class on Dask has the name, parameters and manners of the plain one."""
 
 import inspect
+import subprocess
+import sys
+import textwrap
 
 import pytest
 from discovery import new
@@ -76,3 +79,17 @@ def public_methods(Estimator):
         for name, method in inspect.getmembers(Estimator, callable)
         if not name.startswith("_")
     ]
+
+
+def test_a_missing_dask_is_told():
+    """Seen red with an import of Dask that nothing catches."""
+    script = """
+    import sys
+    sys.modules["dask"] = None
+    from kernelkit.exceptions import MissingDependencyError
+    try:
+        import kernelkit.distributed
+    except MissingDependencyError as error:
+        sys.exit("kernelkit[distributed]" not in str(error))
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
