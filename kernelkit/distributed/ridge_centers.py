@@ -166,10 +166,9 @@ def _sketch(
     if not len(draws):
         return None
     rng = np.random.default_rng(own.seed)
-    with _parallel.one_blas_thread:
-        sketch = dictionaries.leverage_sketch(
-            kernel_for(model), draws.rows, draws.weights, n_centers, ridge, rng
-        )
+    sketch = dictionaries.leverage_sketch(
+        kernel_for(model), draws.rows, draws.weights, n_centers, ridge, rng
+    )
 
     def renumbered(part: Draws) -> Draws:
         return replace(part, ids=draws.ids[part.ids])

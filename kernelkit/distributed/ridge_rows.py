@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 
+from kernelkit import _parallel, nystroem
 from kernelkit import _validation as check
-from kernelkit import nystroem
 from kernelkit._validation import Array
 from kernelkit.distributed.chunks import Chunks, Rows
 from kernelkit.linalg import PairKernel
@@ -207,7 +208,14 @@ def reduce(
     rows: Chunks, step: str, function: Callable[..., Any], *arguments: Any, **how: Any
 ) -> Any:
     """Do as `Chunks.reduce`, in a step that tells whose it is."""
+    function = partial(_alone, function)
     return rows.reduce(f"NystroemRidge-{step}", function, *arguments, **how)
+
+
+def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Start no threads, on whose number the last bits of sums depend."""
+    with _parallel.one_blas_thread:
+        return function(*arguments)
 
 
 def checked(rows: Rows, model: nystroem.NystroemRidge) -> tuple[Any, Array | None]:

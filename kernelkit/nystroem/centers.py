@@ -114,7 +114,7 @@ def given_numbers(centers: Any, n_rows: int) -> Array:
             "centers of one dimension are row numbers: whole numbers from 0 to "
             f"{n_rows - 1}. Got {centers!r} instead."
         )
-    return ids
+    return ids.astype(np.int64)
 
 
 def given_rows(kernel: PairKernel, centers: Any, X: Any) -> Any:

@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from sklearn.metrics.pairwise import rbf_kernel
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import kernelkit
 from kernelkit import Matern, NeuralTangent
@@ -172,6 +173,15 @@ class TestSameCentres:
         plain = kernelkit.NystroemRidge(0.1, gamma=2.0, centers=ids)
         assert error(ridge.predict(Q), plain.fit(X, Y, WEIGHTS).predict(Q)) < 1e-9
 
+    def test_row_numbers_without_sign(self):
+        """Seen red with numbers that keep their type."""
+        ids = np.array([299, 0, 150], dtype=np.uint64)
+
+        ridge = model(centers=ids).fit(chunked(X), chunked(Y))
+
+        np.testing.assert_array_equal(ridge.components_, X[[299, 0, 150]])
+        assert ridge.component_indices_.dtype == np.int64
+
     def test_every_row_a_centre(self, monkeypatch):
         """Then "auto" is direct whatever their number."""
         monkeypatch.setattr(plain_problem, "_DIRECT_CENTERS", 20)
@@ -256,6 +266,13 @@ class TestCentres:
                 assert np.array_equal(getattr(ridge, name), getattr(fits[0], name))
         other = model(**{**params, "random_state": 1}).fit(chunked(X), chunked(Y))
         assert not np.array_equal(other.component_indices_, fits[0].component_indices_)
+
+    def test_no_bit_depends_on_threads_of_blas(self):
+        """Seen red with a sum of k(x, x) on as many threads as there are."""
+        with threadpool_limits(2, user_api="blas"):
+            ridge = model(kernel=_on_one_thread, gamma=None)
+
+            ridge.fit(chunked(X), chunked(Y), WEIGHTS)
 
     def test_rpcholesky_chooses_as_the_plain_class(self):
         """It has the same rows before it, whatever the chunks.
@@ -493,6 +510,12 @@ def _with_nan(X):
     X = X.copy()
     X[150, 1] = np.nan
     return X
+
+
+def _on_one_thread(A, B):
+    libraries = [each for each in threadpool_info() if each["user_api"] == "blas"]
+    assert {each["num_threads"] for each in libraries} == {1}
+    return rbf_kernel(A, B, gamma=2.0)
 
 
 def _refuse(block):
