@@ -2,7 +2,7 @@
 
 Merging equal rows changes what a fit costs, not what it minimises, so it is done within
 chunks only. Statistics of the columns are sums over chunks, and the client gets a
-sample of the rows, which are all rows if they are few.
+sample of the different rows, which are all of them if they are few.
 """
 
 from collections.abc import Callable
@@ -18,12 +18,12 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.distributed import row_draws
 from kernelkit.distributed.chunks import Chunks, Rows, rows_of
-from kernelkit.rbf_network.centers import SAMPLED_ROWS, merge_rows
+from kernelkit.rbf_network.centers import SAMPLED_ROWS, merge_rows, starts_of_runs
 from kernelkit.rbf_network.network import Columns, Ends, Prepared
 
 
 class Facts(NamedTuple):
-    """What is known of rows that were checked."""
+    """What is known of rows that were checked, of one chunk or from it on."""
 
     n_rows: int
     n_features: int
@@ -32,6 +32,7 @@ class Facts(NamedTuple):
     target_shape: tuple[int, ...]
     classes: Array | None
     totals: Array  # weight of the rows, or of those of each class
+    chunk: int = 0
 
     def add(self, other: Self) -> "Facts":
         """Return those of both, which must have the same columns."""
@@ -42,7 +43,8 @@ class Facts(NamedTuple):
         ):
             if mine != its:
                 raise ValueError(
-                    f"Chunks have other {what}: {mine} and {its}. Give all the same."
+                    f"Chunks {self.chunk} and {other.chunk} have other {what}, {mine} "
+                    f"and {its}: give all the same."
                 )
         classes, totals = self._join(other)
         return self._replace(
@@ -59,8 +61,8 @@ class Facts(NamedTuple):
         kinds = {part.dtype.kind for part in parts}
         if len(kinds) > 1 and not kinds <= set("biuf"):
             raise ValueError(
-                f"Chunks have labels of other kinds, {parts[0].dtype} and "
-                f"{parts[1].dtype}: convert y to one."
+                f"Chunks {self.chunk} and {other.chunk} have labels of other kinds, "
+                f"{parts[0].dtype} and {parts[1].dtype}: convert y to one."
             )
         classes, places = np.unique(np.concatenate(parts), return_inverse=True)
         totals = np.concatenate([self.totals, other.totals])
@@ -76,18 +78,33 @@ class Checked(NamedTuple):
     facts: Facts
 
 
+class Block(NamedTuple):
+    """Standardised rows with targets as they were given, or codes.
+
+    A number in (0, 1) is drawn for each row, whatever chunk it is in: by it, rows are
+    held out.
+    """
+
+    X: Array
+    y: Array
+    weights: Array | None
+    draws: Array
+
+
 @dataclass(frozen=True)
 class PreparedOnChunks(Prepared):
     """Training rows that workers hold; X, Y and weights are of a sample.
 
     Attributes
     ----------
+    sample : Block
     chunks : Chunks
-        All prepared rows, with targets as they were given or codes.
+        All prepared rows: each makes a `Block`.
     weight : float
         Their total.
     """
 
+    sample: Block
     chunks: Chunks
     weight: float
 
@@ -98,12 +115,17 @@ class PreparedOnChunks(Prepared):
 
 
 class Summary(NamedTuple):
-    """Number of merged rows, ends of columns of features and targets, and a sample."""
+    """Number and weight of rows, ends of their columns with targets, and a sample.
+
+    n counts different rows, but for those left out of the sample; these it may count
+    for several chunks.
+    """
 
     n: int
     weight: float
     ends: Ends
     sample: Rows
+    draws: Array
     keys: Array
 
     @classmethod
@@ -112,10 +134,11 @@ class Summary(NamedTuple):
         table = np.column_stack([rows.X, rows.y])
         weights = np.ones(len(table)) if rows.weights is None else rows.weights
         ends = Ends(table.min(axis=0), table.max(axis=0), table[0])
+        draws = row_draws.uniform(table, seed)
         # The largest of u^(1/w), in logarithms: Efraimidis & Spirakis (2006).
-        keys = -np.log(row_draws.uniform(table, seed)) / weights
+        keys = -np.log(draws) / weights
         sample = Rows(rows.X, rows.y, weights)
-        every = cls(len(table), float(weights.sum()), ends, sample, keys)
+        every = cls(len(table), float(weights.sum()), ends, sample, draws, keys)
         return every._with_at_most(size)
 
     def add(self, other: "Summary", size: int) -> "Summary":
@@ -126,23 +149,35 @@ class Summary(NamedTuple):
             np.maximum(a.high, b.high),
             min(a.first, b.first, key=tuple),
         )
-        pairs = zip(self.sample, other.sample, strict=True)
-        sample = Rows(*(np.concatenate(pair) for pair in pairs))
+        X, y, weights = map(np.concatenate, zip(self.sample, other.sample, strict=True))
+        draws = np.append(self.draws, other.draws)
         keys = np.append(self.keys, other.keys)
-        n, weight = self.n + other.n, self.weight + other.weight
-        return Summary(n, weight, ends, sample, keys)._with_at_most(size)
+        order = np.argsort(draws, kind="stable")  # which are the same for equal rows
+        starts = starts_of_runs(np.column_stack([X, y])[order])
+        first = order[starts]
+        weights = np.add.reduceat(weights[order], starts)
+        return Summary(
+            n=self.n + other.n - len(draws) + len(first),
+            weight=self.weight + other.weight,
+            ends=ends,
+            sample=Rows(X[first], y[first], weights),
+            draws=draws[first],
+            keys=np.minimum.reduceat(keys[order], starts),
+        )._with_at_most(size)
 
     def _with_at_most(self, size: int) -> "Summary":
         if len(self.keys) <= size:
             return self
         chosen = np.argpartition(self.keys, size - 1)[:size]
         sample = Rows(*(part[chosen] for part in self.sample))
-        return self._replace(sample=sample, keys=self.keys[chosen])
+        return self._replace(
+            sample=sample, draws=self.draws[chosen], keys=self.keys[chosen]
+        )
 
     def rows(self) -> tuple[Array, Array, Array | None]:
-        """Return the sample, merged: all rows with their weights, or drawn by these."""
-        X, Y, weights = self.sample
-        return merge_rows(X, Y, weights if len(X) == self.n else None)
+        """Return the sample, sorted: all rows with weights, or drawn by these."""
+        X, y, weights = self.sample
+        return merge_rows(X, y, weights if len(X) == self.n else None)
 
 
 class Moments(NamedTuple):
@@ -184,7 +219,8 @@ def checked(
     rows = rows_of(X, y, sample_weight)
     step = f"{type(model).__name__}-check"
     found = persisted(rows.apply(step, function, clone(model)), rows.lengths)
-    facts = found.reduce(step, _facts, add=Facts.add)
+    numbers = range(len(found))
+    facts = found.reduce(step, _facts, each=numbers, add=Facts.add)
     check.total_weight(facts.totals)
     check.several_rows(model, np.broadcast_to(0.0, facts.n_rows))
     model.n_features_in_ = facts.n_features
@@ -266,7 +302,7 @@ def prepared(
     `model` gets the statistics of its features.
     """
     name = type(model).__name__
-    seed = int(rng.spawn(1)[0].integers(2**63))
+    seed, fold_seed = (int(child.integers(2**63)) for child in rng.spawn(2))
     size = max(SAMPLED_ROWS, model.n_centers)
     add = partial(Summary.add, size=size)
     summary = merged.reduce(f"{name}-sample", Summary.of, seed, size, add=add)
@@ -283,18 +319,19 @@ def prepared(
         for part in (slice(d), slice(d, None))
     )
     model._keep_columns(features)
-    columns, dtype = model._columns, model._dtype
-    rows = persisted(merged.apply(f"{name}-standardise", _standardised, columns, dtype))
-    X, Y, weights = summary.rows()
+    arguments = model._columns, model._dtype, fold_seed
+    rows = persisted(merged.apply(f"{name}-standardise", _standardised, *arguments))
+    sample = _standardised(Rows(*summary.rows()), *arguments)
     data = PreparedOnChunks(
-        columns.varied(X, dtype), Y, weights, chunks=rows, weight=summary.weight
+        *sample[:3], sample=sample, chunks=rows, weight=summary.weight
     )
     return data, targets, summary.n
 
 
-def _facts(rows: Checked) -> Facts:
-    return rows.facts
+def _facts(rows: Checked, chunk: int) -> Facts:
+    return rows.facts._replace(chunk=chunk)
 
 
-def _standardised(rows: Rows, columns: Columns, dtype: str) -> Rows:
-    return Rows(columns.varied(rows.X, dtype), rows.y, rows.weights)
+def _standardised(rows: Rows, columns: Columns, dtype: str, seed: int) -> Any:
+    draws = row_draws.uniform(np.column_stack([rows.X, rows.y]), seed)
+    return Block(columns.varied(rows.X, dtype), rows.y, rows.weights, draws)

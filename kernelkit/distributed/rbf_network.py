@@ -42,17 +42,14 @@ class _NetworkOnChunks(LearnedPrecision):
         warn_if_light(data.total, n)
         return data, targets
 
-    def _on_chunks(
-        self, sample: Rows, data: PreparedOnChunks, **targets: Any
-    ) -> RowsOnChunks:
+    def _on_chunks(self, data: PreparedOnChunks, **targets: Any) -> RowsOnChunks:
         setting = Setting(self.kernel, self.batch_rows, self._dtype, **targets)
-        return RowsOnChunks(sample, data.chunks, data.total, setting)
+        return RowsOnChunks(data.sample, data.chunks, data.total, setting)
 
     def _agop_root(self, data: Prepared, networks: Sequence[Network]) -> Array:
         if not isinstance(data, PreparedOnChunks):
             return super()._agop_root(data, networks)
-        sample = Rows(data.X, data.Y, data.weights)
-        return self._on_chunks(sample, data).agop_root(networks)
+        return self._on_chunks(data).agop_root(networks)
 
     def _solver(self, rows: Rows) -> str:
         if isinstance(rows, RowsOnChunks):
@@ -60,10 +57,8 @@ class _NetworkOnChunks(LearnedPrecision):
         solver: str = super()._solver(rows)
         return solver
 
-    def _draw_fold(self, rng: np.random.Generator, by_class: bool) -> Fold:
-        """Draw a part of the rows to hold out."""
-        seed = int(rng.spawn(1)[0].integers(2**63))
-        return Fold(0.0, float(self.validation_fraction), seed, by_class)
+    def _held_fold(self) -> Fold:
+        return Fold(0.0, float(self.validation_fraction))
 
     def transform(self, X: Any) -> Any:
         """Project standardised rows on the leading directions of `active_subspace_`.
@@ -112,14 +107,15 @@ class GaussianRBFRegressor(_NetworkOnChunks, regressor.GaussianRBFRegressor):
     for the precision runs on the client: for each value and gradient, tasks get the
     parameters, of the size of the centres, and return a matrix of M x M entries and
     another of that size. Centres are chosen, and the start is found, by a sample of at
-    most 20,000 rows that comes to the client: uniform but for weights, and the same
-    for any chunks. Predictions for Dask collections are Dask arrays, not computed yet.
+    most 20,000 different rows that comes to the client: drawn by weights, and the same
+    for any chunks unless rows are repeated in several. Predictions for Dask collections are Dask arrays, not computed yet.
 
     Parameters and attributes are those of `kernelkit.GaussianRBFRegressor`, of which
     this is a subclass: it is that class itself for rows in memory. For a Dask
     collection, `solver="auto"` means "lbfgs", and "adam" is refused, as its batches
     would cost a round of tasks each. `early_stopping` and `selection` by "holdout" or
-    "cv" hold out rows of each chunk, which workers hold another time. `n_jobs` is the
+    "cv" hold out others than that class does, the same for any chunks, with about the
+    same share; workers hold the rows another time. `n_jobs` is the
     number of searches, of several structures or starts, that the client runs at once.
 
     See Also
@@ -197,17 +193,15 @@ class GaussianRBFRegressor(_NetworkOnChunks, regressor.GaussianRBFRegressor):
         return self
 
     def _rows(self, data: Prepared, outputs: Columns) -> Rows:
-        rows = super()._rows(data, outputs)
         if not isinstance(data, PreparedOnChunks):
-            return rows
-        return self._on_chunks(rows, data, columns=outputs)
+            return super()._rows(data, outputs)
+        return self._on_chunks(data, columns=outputs)
 
     def _folds(self, rows: Rows, rng: np.random.Generator) -> tuple[Any, list[Any]]:
-        plain = super()._folds(rows, rng)
+        plain = super()._folds(rows, rng)  # draws that lead to the same centres
         if not isinstance(rows, RowsOnChunks):
             return plain
-        fold = self._draw_fold(rng, by_class=False)
-        return fold, fold.parts(_FOLDS)
+        return self._held_fold(), Fold.parts(_FOLDS)
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict the targets at query rows.
@@ -292,14 +286,16 @@ class GaussianRBFClassifier(_NetworkOnChunks, classifier.GaussianRBFClassifier):
     for the precision and the weights runs on the client: for each value and gradient,
     tasks get the parameters, of the size of the centres, and return matrices of that
     size, for the regression another of M x M entries. Centres are chosen, and the start
-    is found, by a sample of at most 20,000 rows that comes to the client: uniform but
-    for weights, and the same for any chunks. Labels stay where they are, but for one of
+    is found, by a sample of at most 20,000 different rows that comes to the client:
+    drawn by weights, and the same for any chunks unless rows are repeated in several.
+    Labels stay where they are, but for one of
     each class. Predictions for Dask collections are Dask arrays, not computed yet.
 
     Parameters and attributes are those of `kernelkit.GaussianRBFClassifier`, of which
     this is a subclass: it is that class itself for rows in memory. For a Dask
-    collection, `early_stopping` and `selection` by "holdout" or "cv" hold out rows of
-    each class in each chunk, which workers hold another time. `n_jobs` is the number of
+    collection, `early_stopping` and `selection` by "holdout" or "cv" hold out others
+    than that class does, the same for any chunks, with about the same share of each
+    class; workers hold the rows another time. `n_jobs` is the number of
     searches, of several structures or starts, that the client runs at once.
 
     See Also
@@ -382,10 +378,9 @@ class GaussianRBFClassifier(_NetworkOnChunks, classifier.GaussianRBFClassifier):
         return self
 
     def _rows(self, data: Prepared) -> Rows:
-        rows = super()._rows(data)
         if not isinstance(data, PreparedOnChunks):
-            return rows
-        return self._on_chunks(rows, data, n_classes=len(self.classes_))
+            return super()._rows(data)
+        return self._on_chunks(data, n_classes=len(self.classes_))
 
     def _numbers(self, rows: Rows) -> Columns:
         if not isinstance(rows, RowsOnChunks):
@@ -396,20 +391,17 @@ class GaussianRBFClassifier(_NetworkOnChunks, classifier.GaussianRBFClassifier):
         return Columns.between(ends, means, means * (1.0 - means))
 
     def _with_numbers(self, rows: Rows, numbers: Columns) -> Rows:
-        found = super()._with_numbers(rows, numbers)
-        return rows.recoded(found, numbers) if isinstance(rows, RowsOnChunks) else found
+        if not isinstance(rows, RowsOnChunks):
+            return super()._with_numbers(rows, numbers)
+        return rows.recoded(numbers)
 
     def _hold_out(self, data: Prepared, rng: np.random.Generator) -> Any:
-        plain = super()._hold_out(data, rng)
-        if not isinstance(data, PreparedOnChunks):
-            return plain
-        return self._draw_fold(rng, by_class=True)
+        plain = super()._hold_out(data, rng)  # draws that lead to the same centres
+        return self._held_fold() if isinstance(data, PreparedOnChunks) else plain
 
     def _folds(self, data: Prepared, rng: np.random.Generator) -> list[Any]:
         plain = super()._folds(data, rng)
-        if not isinstance(data, PreparedOnChunks):
-            return plain
-        return self._draw_fold(rng, by_class=True).parts(_FOLDS)
+        return Fold.parts(_FOLDS) if isinstance(data, PreparedOnChunks) else plain
 
     def decision_function(self, X: Any) -> Any:
         """Evaluate the logits of the classes.

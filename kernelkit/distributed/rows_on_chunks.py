@@ -13,10 +13,8 @@ import numpy as np
 
 from kernelkit import _parallel
 from kernelkit._validation import Array
-from kernelkit.distributed import row_draws
 from kernelkit.distributed.chunks import Chunks
-from kernelkit.distributed.chunks import Rows as Block
-from kernelkit.distributed.network_rows import persisted
+from kernelkit.distributed.network_rows import Block, persisted
 from kernelkit.rbf_network.classifier import one_hot
 from kernelkit.rbf_network.network import Columns
 from kernelkit.rbf_network.objective import Normal, Rows, Solution, Value
@@ -24,33 +22,21 @@ from kernelkit.rbf_network.subspace import Network, agop_root
 
 
 class Fold(NamedTuple):
-    """A part of the rows of each chunk to hold out, from one share of them to another.
-
-    With `by_class`, it is a part of each class; a last row is always kept.
-    """
+    """The rows for which a number from `start` to `stop` was drawn."""
 
     start: float
     stop: float
-    seed: int
-    by_class: bool = False
 
-    def parts(self, number: int) -> list["Fold"]:
-        """Return folds which each row is in one of, save those always kept."""
-        ends = np.linspace(0.0, 1.0, number + 1).tolist()
-        return [self._replace(start=a, stop=b) for a, b in pairwise(ends)]
+    @classmethod
+    def parts(cls, number: int) -> list["Fold"]:
+        """Return folds which each row is in one of."""
+        return [cls(*ends) for ends in pairwise(np.linspace(0.0, 1.0, number + 1))]
 
-    def mask(self, rows: Block) -> Array:
-        """Tell which rows of a chunk are held out."""
-        table = np.column_stack([rows.X, rows.y])
-        order = np.argsort(row_draws.uniform(table, self.seed), kind="stable")
-        groups = rows.y[order, 0] if self.by_class else np.zeros(len(order))
-        mask = np.zeros(len(order), dtype=bool)
-        for group in np.unique(groups):
-            members = order[groups == group]
-            n = len(members)
-            start, stop = (int(np.ceil(share * n - 1e-9)) for share in self[:2])
-            mask[members[start : min(stop, start + n - 1)]] = True
-        return mask
+    def mask(self, block: Block, least: Array) -> Array:
+        """Tell which rows to hold out: not those of the least number of each class."""
+        draws = block.draws
+        is_inside = (self.start <= draws) & (draws < self.stop)
+        return is_inside & (draws > least[_classes(block, len(least))])
 
 
 @dataclass(frozen=True)
@@ -91,23 +77,24 @@ class RowsOnChunks(Rows):
 
     Parameters
     ----------
-    sample : Rows
+    sample : Block
         At whose rows a fit looks where some are enough.
     chunks : Chunks
-        All rows, which workers hold.
+        All rows, which workers hold: each makes a `Block`.
     total : float
         Their weight.
     setting : Setting
-        How these become rows like those of the sample.
+        How blocks become rows.
     """
 
     def __init__(
-        self, sample: Rows, chunks: Chunks, total: float, setting: Setting
+        self, sample: Block, chunks: Chunks, total: float, setting: Setting
     ) -> None:
+        self._some = setting.rows(sample)
         super().__init__(
-            sample.X,
-            sample.Y,
-            sample.weights,
+            self._some.X,
+            self._some.Y,
+            self._some.weights,
             profile=setting.profile,
             block_rows=setting.block_rows,
         )
@@ -116,7 +103,7 @@ class RowsOnChunks(Rows):
 
     def part(self, chosen: Any, factor: float = 1.0) -> Any:
         """Return some of the rows of the sample."""
-        return self._sample.part(chosen, factor)
+        return self._some.part(chosen, factor)
 
     def alone(self) -> Self:
         """Return the same: tasks have room of their own."""
@@ -124,18 +111,19 @@ class RowsOnChunks(Rows):
 
     def split(self, fold: Fold) -> tuple[Self, Self]:
         """Return the rows without those of a fold, and these; both are held."""
-        step = "network-fold"
-        held_weight = self._chunks.reduce(step, _weight_in, fold, add=np.add)
+        step, n_groups = "network-fold", max(self._setting.n_classes, 1)
+        least = self._chunks.reduce(step, _least_draws, n_groups, add=np.minimum)
+        held_weight = self._chunks.reduce(step, _weight_in, fold, least, add=np.add)
         if not held_weight:
             raise ValueError(
-                "No chunk has enough rows to hold some out: use larger chunks, or a "
-                "larger validation_fraction."
+                "The rows are too few to hold some out: give more, or a larger "
+                "validation_fraction."
             )
         totals = self.total - held_weight, held_weight
         kept, held = (
             type(self)(
-                self._sample,
-                persisted(self._chunks.apply(step, _in_fold, fold, is_held)),
+                _in_fold(self._sample, fold, least, is_held),
+                persisted(self._chunks.apply(step, _in_fold, fold, least, is_held)),
                 float(total),
                 self._setting,
             )
@@ -143,10 +131,10 @@ class RowsOnChunks(Rows):
         )
         return kept, held
 
-    def recoded(self, sample: Rows, columns: Columns) -> Self:
-        """Return the same rows with standardised targets, as those of the sample."""
+    def recoded(self, columns: Columns) -> Self:
+        """Return the same rows with standardised targets."""
         setting = replace(self._setting, columns=columns)
-        return type(self)(sample, self._chunks, self.total, setting)
+        return type(self)(self._sample, self._chunks, self.total, setting)
 
     def target_means(self) -> Array:
         """Return the weighted means of the targets."""
@@ -309,12 +297,24 @@ def _add_arrays(a: list[Array], b: list[Array]) -> list[Array]:
     return [x + y for x, y in zip(a, b, strict=True)]
 
 
-def _weight_in(rows: Block, fold: Fold) -> float:
-    mask = fold.mask(rows)
-    return float(mask.sum() if rows.weights is None else rows.weights[mask].sum())
+def _classes(block: Block, n_classes: int) -> Array:
+    """Return the codes of classes; 0 for targets that are numbers."""
+    if n_classes == 1:
+        return np.zeros(len(block.y), dtype=np.intp)
+    return block.y[:, 0].astype(np.intp)
 
 
-def _in_fold(rows: Block, fold: Fold, is_held: bool) -> Block:
-    mask = fold.mask(rows) == is_held
-    weights = None if rows.weights is None else rows.weights[mask]
-    return Block(rows.X[mask], rows.y[mask], weights)
+def _least_draws(block: Block, n_classes: int) -> Array:
+    least = np.ones(n_classes)
+    np.minimum.at(least, _classes(block, n_classes), block.draws)
+    return least
+
+
+def _weight_in(block: Block, fold: Fold, least: Array) -> float:
+    mask = fold.mask(block, least)
+    return float(mask.sum() if block.weights is None else block.weights[mask].sum())
+
+
+def _in_fold(block: Block, fold: Fold, least: Array, is_held: bool) -> Any:
+    mask = fold.mask(block, least) == is_held
+    return Block(*(None if part is None else part[mask] for part in block))

@@ -28,7 +28,7 @@ def merge_rows(
         keys = table if weights is None else np.column_stack([table, weights])
         order = np.lexsort(keys.T[::-1])
     table = table[order]
-    starts = _starts(table)
+    starts = starts_of_runs(table)
     sums = np.diff(np.append(starts, len(table))).astype(np.float64)
     if weights is not None:
         sums = np.add.reduceat(weights[order], starts)
@@ -37,7 +37,7 @@ def merge_rows(
     return rows, table[starts, d:], None if (sums == 1.0).all() else sums
 
 
-def _starts(table: Array) -> Array:
+def starts_of_runs(table: Array) -> Array:
     """Return the first of each run of equal rows."""
     is_new = np.ones(len(table), dtype=bool)
     is_new[1:] = (table[1:] != table[:-1]).any(axis=1)
@@ -53,7 +53,7 @@ def choose_centers(
     rng: np.random.Generator,
 ) -> Array:
     """Choose at most `n_centers` different centres for sorted rows."""
-    starts = _starts(X)
+    starts = starts_of_runs(X)
     if weights is None:
         weights = np.ones(len(X))
     X, weights = X[starts], np.add.reduceat(weights, starts)

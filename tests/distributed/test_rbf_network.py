@@ -15,8 +15,9 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from kernelkit import rbf_network as plain
 from kernelkit.distributed import network_rows, row_draws
-from kernelkit.distributed.chunks import Rows as Block
+from kernelkit.distributed.chunks import Rows as ChunkRows
 from kernelkit.distributed.chunks import rows_of
+from kernelkit.distributed.network_rows import Block
 from kernelkit.distributed.rbf_network import (
     GaussianRBFClassifier,
     GaussianRBFRegressor,
@@ -277,6 +278,19 @@ class TestMoreRowsThanTheSample:
 
         np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-8)
 
+    @pytest.mark.parametrize("kind", ["Regressor", "Classifier"])
+    def test_rows_in_many_chunks_are_sampled_once(self, kind):
+        """Seen red with equal rows of other chunks counted as others."""
+        places = RNG.integers(40, size=N)
+        rows, y = X[places], (Y if kind == "Regressor" else WORDS)[places]
+        theirs, ours = pair(kind, n_centers=30)
+
+        theirs.fit(rows, y)
+        ours.fit(chunked(rows, "seven"), y)
+
+        np.testing.assert_allclose(ours.centers_, theirs.centers_, rtol=1e-12)
+        np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-8)
+
     def test_heavy_rows_are_in_the_sample(self):
         """Seen red with weights that do not count."""
         weights = np.where(np.arange(N) < 50, 1e6, 1.0)
@@ -288,10 +302,23 @@ class TestMoreRowsThanTheSample:
         assert (distances < 1e-9).all()
 
 
+def on_chunks(targets, weights, n_classes=0):
+    """Return rows in memory, and the same in chunks."""
+
+    def block(rows):
+        draws = row_draws.uniform(np.column_stack([rows.X, rows.y]), 3)
+        return Block(*rows, draws)
+
+    blocks = rows_of(chunked(Z, "empty"), targets, weights).apply("draw", block)
+    setting = Setting("gaussian", None, "float64", n_classes)
+    sample = block(ChunkRows(Z, targets, weights))
+    plain_rows = setting.rows(sample)
+    return plain_rows, RowsOnChunks(sample, blocks, plain_rows.total, setting)
+
+
 class TestSums:
     """Sums over chunks are those over rows in memory."""
 
-    SETTING = Setting("gaussian", None, "float64")
     U, C = np.array([[0.5, 0.2, 0.0], [0.1, 0.3, 0.7]]), Z[:6]
     COEF = np.linspace(-1.0, 1.0, 12).reshape(6, 2)
 
@@ -299,10 +326,7 @@ class TestSums:
     def both(self, request):
         targets = np.column_stack([Y > 0.0, Y > 1.0]).astype(float)
         weights = None if request.param == "no weights" else WEIGHTS + 0.1
-        plain_rows = Rows(Z, targets, weights)
-        blocks = rows_of(chunked(Z, "empty"), targets, weights)
-        total = plain_rows.total
-        return plain_rows, RowsOnChunks(plain_rows, blocks, total, self.SETTING)
+        return on_chunks(targets, weights)
 
     def test_normal_equations(self, both):
         """Seen red with the distance of the means of chunks left out."""
@@ -359,25 +383,24 @@ class TestSums:
 
 
 class TestHeldOutRows:
-    ROWS = Block(Z, (Y > 1.5)[:, None].astype(float), None)
-
     def test_folds_share_out_the_rows(self):
         """Seen red with folds that overlap."""
-        folds = Fold(0.0, 0.0, 3, by_class=True).parts(5)
+        _, rows = on_chunks(Y[:, None], None)
 
-        masks = np.array([fold.mask(self.ROWS) for fold in folds])
+        parts = [rows.split(fold)[1].total for fold in Fold.parts(5)]
 
-        assert (masks.sum(axis=0) == 1).all()
-        assert np.ptp(masks.sum(axis=1)) <= 2
+        assert sum(parts) == N - 1  # and one is always kept
+        assert min(parts) > 30
 
-    def test_each_class_is_on_both_sides(self):
-        """Seen red with classes that were not told apart."""
+    def test_a_row_of_each_class_is_kept(self):
+        """Seen red with the least number of all classes for that of each."""
         codes = np.repeat([0.0, 1.0, 2.0], [N - 3, 2, 1])[:, None]
+        _, rows = on_chunks(codes, None, n_classes=3)
 
-        mask = Fold(0.0, 0.99, 3, by_class=True).mask(Block(Z, codes, None))
+        kept, held = rows.split(Fold(0.0, 1.0))
 
-        assert mask[-3:-1].sum() == 1
-        assert not mask[-1]
+        np.testing.assert_allclose(kept.total * kept.target_means(), 1.0)
+        np.testing.assert_allclose(held.total * held.target_means(), [N - 4, 1, 0])
 
     @pytest.mark.parametrize("kind", ["Regressor", "Classifier"])
     def test_the_best_iterate_is_kept(self, kind):
@@ -395,14 +418,25 @@ class TestHeldOutRows:
         np.testing.assert_allclose(model.centers_, shorter.centers_)
         np.testing.assert_allclose(model.precision_, shorter.precision_, rtol=1e-6)
 
+    @pytest.mark.parametrize("kind", ["Regressor", "Classifier"])
+    def test_chunks_do_not_matter(self, kind):
+        """Seen red with a share of the rows of each chunk."""
+        y = Y if kind == "Regressor" else WORDS
+        params = {"early_stopping": True, "max_iter": 3}
+        one, seven = (
+            pair(kind, **params)[1].fit(chunked(X, cut), chunked(y, cut))
+            for cut in ("one", "seven")
+        )
+
+        for name in ("loss_curve_", "validation_scores_"):
+            mine, first = getattr(seven, name), getattr(one, name)
+            np.testing.assert_allclose(mine, first, rtol=1e-8)
+
     def test_each_row_is_fitted_or_held_out(self):
         """Seen red with rows held out that are fitted, too."""
-        plain_rows = Rows(Z, Y[:, None], WEIGHTS + 0.1)
-        blocks = rows_of(chunked(Z, "empty"), Y[:, None], WEIGHTS + 0.1)
-        setting = Setting("gaussian", None, "float64")
-        rows = RowsOnChunks(plain_rows, blocks, plain_rows.total, setting)
+        _, rows = on_chunks(Y[:, None], WEIGHTS + 0.1)
 
-        kept, held = rows.split(Fold(0.0, 0.2, 3))
+        kept, held = rows.split(Fold(0.0, 0.2))
 
         assert kept.total + held.total == pytest.approx(rows.total)
         assert 0.15 < held.total / rows.total < 0.25
@@ -412,11 +446,9 @@ class TestHeldOutRows:
 
     def test_no_row_can_be_held_out(self):
         """Seen red with a fit that never stops early."""
-        rows = dask.array.from_array(X[:20], chunks=(1, -1))
-        model = pair("Regressor", early_stopping=True)[1]
-
-        with pytest.raises(ValueError, match="No chunk has enough rows"):
-            model.fit(rows, Y[:20])
+        params = {"early_stopping": True, "validation_fraction": 1e-6}
+        with pytest.raises(ValueError, match="too few to hold some out"):
+            pair("Regressor", **params)[1].fit(chunked(X), Y)
 
     @pytest.mark.parametrize("selection", ["holdout", "cv"])
     @pytest.mark.parametrize("kind", ["Regressor", "Classifier"])
@@ -501,6 +533,18 @@ class TestRefusals:
         """Seen red with the first chunk asked for two."""
         with pytest.raises(ValueError, match=r"^GaussianRBFClassifier needs rows of 2"):
             pair("Classifier")[1].fit(chunked(X), np.full(N, "yes"))
+
+    def test_chunks_of_other_widths(self):
+        """Seen red with chunks that were not compared, or not named."""
+        parts = X[:90], X[90:180, :3], X[180:]
+        rows = dask.array.concatenate(
+            [
+                dask.array.from_delayed(delayed(part), (len(part), 4), dtype=float)
+                for part in parts
+            ]
+        )
+        with pytest.raises(ValueError, match="Chunks 0 and 1 have other numbers of"):
+            pair("Regressor")[1].fit(rows, Y)
 
     def test_labels_of_two_kinds(self):
         """Seen red with numbers turned to words."""
