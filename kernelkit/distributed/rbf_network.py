@@ -108,15 +108,16 @@ class GaussianRBFRegressor(_NetworkOnChunks, regressor.GaussianRBFRegressor):
     parameters, of the size of the centres, and return a matrix of M x M entries and
     another of that size. Centres are chosen, and the start is found, by a sample of at
     most 20,000 different rows that comes to the client: drawn by weights, and the same
-    for any chunks unless rows are repeated in several. Predictions for Dask collections are Dask arrays, not computed yet.
+    for any chunks unless rows are repeated in several. Predictions for Dask collections
+    are Dask arrays, not computed yet.
 
     Parameters and attributes are those of `kernelkit.GaussianRBFRegressor`, of which
     this is a subclass: it is that class itself for rows in memory. For a Dask
     collection, `solver="auto"` means "lbfgs", and "adam" is refused, as its batches
     would cost a round of tasks each. `early_stopping` and `selection` by "holdout" or
-    "cv" hold out others than that class does, the same for any chunks, with about the
-    same share; workers hold the rows another time. `n_jobs` is the
-    number of searches, of several structures or starts, that the client runs at once.
+    "cv" hold out about the same share of rows as that class, but others, the same for
+    any chunks; workers hold the rows another time for it. `n_jobs` is the number of
+    searches, of several structures or starts, that the client runs at once.
 
     See Also
     --------
@@ -288,15 +289,15 @@ class GaussianRBFClassifier(_NetworkOnChunks, classifier.GaussianRBFClassifier):
     size, for the regression another of M x M entries. Centres are chosen, and the start
     is found, by a sample of at most 20,000 different rows that comes to the client:
     drawn by weights, and the same for any chunks unless rows are repeated in several.
-    Labels stay where they are, but for one of
-    each class. Predictions for Dask collections are Dask arrays, not computed yet.
+    Labels stay where they are, but for those of the sample. Predictions for Dask
+    collections are Dask arrays, not computed yet.
 
     Parameters and attributes are those of `kernelkit.GaussianRBFClassifier`, of which
     this is a subclass: it is that class itself for rows in memory. For a Dask
-    collection, `early_stopping` and `selection` by "holdout" or "cv" hold out others
-    than that class does, the same for any chunks, with about the same share of each
-    class; workers hold the rows another time. `n_jobs` is the number of
-    searches, of several structures or starts, that the client runs at once.
+    collection, `early_stopping` and `selection` by "holdout" or "cv" hold out about the
+    same share of rows as that class, but others, the same for any chunks; workers hold
+    the rows another time for it. `n_jobs` is the number of searches, of several
+    structures or starts, that the client runs at once.
 
     See Also
     --------

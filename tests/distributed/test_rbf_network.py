@@ -24,7 +24,6 @@ from kernelkit.distributed.rbf_network import (
 )
 from kernelkit.distributed.rows_on_chunks import Fold, RowsOnChunks, Setting
 from kernelkit.rbf_network import objective
-from kernelkit.rbf_network.objective import Rows
 from kernelkit.rbf_network.subspace import Network, agop_root
 
 RNG = np.random.default_rng(0)
