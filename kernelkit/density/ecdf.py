@@ -1,6 +1,7 @@
 """The exact multivariate empirical distribution function."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -417,7 +418,11 @@ def empirical_copula(X: Any, U: Any = None) -> Values:
 
 
 def grid_totals(
-    columns: Array, places: Array, axes: list[Array], weights: Array | None, upper: bool
+    columns: Sequence[Array],
+    places: Array,
+    axes: Sequence[Array],
+    weights: Array | None,
+    upper: bool,
 ) -> Values:
     """Sum the weights of ranked rows at the nodes of a grid, or beyond them."""
     nodes = [
@@ -428,9 +433,9 @@ def grid_totals(
 
 
 def shares(totals: Values, whole: float) -> Values:
-    """Divide sums by the whole weight, in place; rounding may not exceed 1."""
-    totals /= whole
-    return np.minimum(totals, 1.0, out=totals)
+    """Divide sums by the whole weight; rounding may not exceed 1."""
+    values = totals / whole
+    return np.minimum(values, 1.0, out=values)
 
 
 def _wilson_band(

@@ -37,9 +37,10 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def look(self, part: int, feature: int) -> tuple[int, Any, Any]:
-        """Return the number of rows of a part, and the range of a feature."""
+    def look(self, part: int, feature: int) -> tuple[int, int, Any, Any]:
+        """Return a feature, the number of rows of a part, and the feature's range."""
         return (
+            feature,
             int(self.rows[part]),
             self.low[part, feature],
             self.high[part, feature],
@@ -54,9 +55,11 @@ class Boxes:
             -1 if every value is <= every query, +1 if every value is > every query, 0
             if neither is sure.
         """
-        below = _exact(self.high) <= _exact(queries.low)[:, None]
-        above = _exact(self.low) > _exact(queries.high)[:, None]
-        return above.astype(np.int8) - below
+        low, high = self.low, self.high
+        if low.dtype != queries.low.dtype:  # NumPy compares these after rounding
+            low, high = low.astype(object), high.astype(object)
+        above = low > queries.high[:, None]
+        return above.astype(np.int8) - (high <= queries.low[:, None])
 
 
 @dataclass(frozen=True)
@@ -211,11 +214,6 @@ def stacked(parts: Sequence[Array]) -> Array:
     if len({part.dtype for part in parts}) > 1:
         parts = [part.astype(object) for part in parts]
     return np.concatenate(parts)
-
-
-def _exact(values: Array) -> Array:
-    """Make 64-bit integers comparable with floats, which NumPy does after rounding."""
-    return values.astype(object) if values.dtype.kind in "iu" else values
 
 
 class _Look(NamedTuple):

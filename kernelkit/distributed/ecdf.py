@@ -135,8 +135,13 @@ class MultivariateECDF(density.MultivariateECDF):
             return super()._grid_totals(axes, upper)
         weighted = self.sample_weight_ is not None
         parts = self._survey.parts
-        rows = _as_chunks(parts, range(len(parts.blocks)))
-        totals: Array = rows.reduce("ecdf-grid", _grid, axes, upper, weighted, add=_add)
+        looks = [
+            [parts.boxes.look(i, k) for k in range(self.n_features_in_)]
+            for i in range(len(parts.blocks))
+        ]
+        totals: Array = _as_chunks(parts, range(len(looks))).reduce(
+            "ecdf-grid", _grid, axes, upper, weighted, each=looks, add=_add
+        )
         return totals
 
     def _whole(self) -> float:
@@ -184,7 +189,7 @@ class _Count:
                 queries,
                 self,
                 each=[
-                    [(k, *parts.boxes.look(i, k)) for k in _any(pairs.open[0, [i]])]
+                    [parts.boxes.look(i, k) for k in _any(pairs.open[0, [i]])]
                     for i in compared
                 ],
                 add=_add,
@@ -348,7 +353,7 @@ def _ranked_columns(parts: Parts, needed: Array) -> dict[tuple[int, int], Delaye
     """Plan the columns, (n_parts, n_features) bool, that are needed: ranked once."""
     boxes, places = parts.boxes, [(int(i), int(k)) for i, k in np.argwhere(needed)]
     tasks = [
-        chunks.task("ecdf-rank", _rank, parts.blocks[i], k, *boxes.look(i, k))
+        chunks.task("ecdf-rank", _rank, parts.blocks[i], *boxes.look(i, k))
         for i, k in places
     ]
     return dict(zip(places, chunks.flat(tasks), strict=True))
@@ -411,10 +416,10 @@ def _weights(rows: Rows) -> Array:
 
 
 def _count_rows(
-    rows: Rows, needed: list[tuple[Any, ...]], queries: list[_Column], count: _Count
+    rows: Rows, looks: list[tuple[Any, ...]], queries: list[_Column], count: _Count
 ) -> Array:
-    features = [k for k, *_ in needed]
-    columns = [_rank(rows, *column) for column in needed]
+    features = [k for k, *_ in looks]
+    columns = [_rank(rows, *look) for look in looks]
     return count.of(columns, [queries[k] for k in features], features, rows.weights)
 
 
@@ -445,6 +450,15 @@ def _add(totals: Array, others: Array) -> Array:
     return totals + others
 
 
-def _grid(rows: Rows, axes: list[Array], upper: bool, weighted: bool) -> Array:
-    columns, places = ranks.rank_columns(rows.X, run=_parallel.in_order)
-    return grid_totals(columns, places, axes, rows.weights if weighted else None, upper)
+def _grid(
+    rows: Rows,
+    looks: list[tuple[Any, ...]],
+    axes: list[Array],
+    upper: bool,
+    weighted: bool,
+) -> Array:
+    columns = [_rank(rows, *look) for look in looks]
+    values = [column.values for column in columns]
+    places = np.stack([column.places for column in columns])
+    weights = rows.weights if weighted else None
+    return grid_totals(values, places, axes, weights, upper)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from chunked import chunked, each_cut
+from dask.callbacks import Callback
 from dask.delayed import delayed
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.exceptions import NotFittedError
 
 import kernelkit
-from kernelkit.distributed import MultivariateECDF, cells, ecdf
+from kernelkit.distributed import MultivariateECDF, cells, chunks, ecdf
 
 RNG = np.random.default_rng(0)
 N = 300
@@ -88,6 +89,17 @@ def assert_same(X, queries, sample_weight=None, cut="three"):
             else:
                 np.testing.assert_allclose(np.asarray(got), expected, rtol=1e-13)
     return model, plain
+
+
+def freeze(value):
+    """Make the arrays in the result of a task refuse changes."""
+    if isinstance(value, np.ndarray):
+        value.setflags(write=False)
+    elif isinstance(value, tuple):
+        for part in value:
+            freeze(part)
+    elif isinstance(value, chunks.Piece):
+        freeze(value.value)
 
 
 class TestCounts:
@@ -182,6 +194,18 @@ class TestCounts:
     def test_sweep_is_refused_for_three_features(self):
         with pytest.raises(ValueError, match="sweep"):
             MultivariateECDF(algorithm="sweep").fit(chunked(rows("infinite", 3)))
+
+    @each_way
+    def test_tasks_leave_alone_what_others_made(self, way):
+        """Seen red with shares of sums divided in place."""
+        X, queries = rows("infinite", 2), chunked(rows("infinite", 2, 50))
+        model = MultivariateECDF().fit(chunked(X), sample_weight=WEIGHTS)
+
+        with Callback(posttask=lambda key, value, *_: freeze(value)):
+            model.cdf(X)
+            model.evaluate_grid([[0.0, 1.0]] * 2)
+            for asked in (None, queries):
+                model.orthant(asked, [1, -1]).compute()
 
     def test_groups_of_chunks(self, monkeypatch):
         """Seen red with the columns of a group in another order."""
@@ -448,7 +472,7 @@ class TestInput:
 
     @pytest.mark.parametrize("what", ["values", "number"])
     def test_rows_that_change_are_noticed(self, what):
-        """Seen red without a look at the ranges."""
+        """Seen red without a look at the ranges, of which grids had none."""
         calls = itertools.count()
 
         def block():
@@ -460,10 +484,13 @@ class TestInput:
             X = X[X[:, 0] > -np.inf]
         model = MultivariateECDF().fit(X)
 
-        with pytest.raises(RuntimeError, match="twice gives the same rows"):
-            model.cdf([[0.0]])
-        with pytest.raises(RuntimeError, match="twice gives the same rows"):
-            model.cdf().compute()
+        for call in (
+            lambda: model.cdf([[0.0]]),
+            lambda: model.cdf().compute(),
+            lambda: model.evaluate_grid([[0.0]]),
+        ):
+            with pytest.raises(RuntimeError, match="twice gives the same rows"):
+                call()
 
 
 class TestState:
