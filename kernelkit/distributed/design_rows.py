@@ -1,12 +1,13 @@
 """A pool of rows in chunks: what workers say of them, and transformers for them."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky
+from scipy.linalg import cholesky
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
@@ -22,7 +23,8 @@ from kernelkit.distributed.tree_qr import Factor
 _MOST_TO_FIT = 10_000  # rows to which a transformer is fitted
 _ON_INTERVALS = design.LegendreBasis, design.ChebyshevBasis, design.FourierBasis
 _EXACT = 1e-12  # error of a Gram matrix that moves no draw, but with little chance
-_MOST_PASSES = 4  # over rows until functions are orthonormal
+_NEARLY = 0.1  # error that its Cholesky factor mends
+_WORST = 1e-3  # error that is accepted if rounding leaves no better
 
 
 class Facts(NamedTuple):
@@ -181,19 +183,22 @@ class Pool:
         change = change_by_factor(columns, exponents, self.n_rows, tol)
         warn_of_dropped(change)
         space = Space(change, factor.center, varying)
-        for _ in range(_MOST_PASSES):
+        error = np.inf
+        while True:
             parts, gram = self.rows.reduce(
                 "design-leverage", _leverage, features, space, self.total, add=_joined
             )
-            error = np.linalg.norm(gram - np.eye(len(gram)))
-            if error <= _EXACT:
+            before, error = error, np.linalg.norm(gram - np.eye(len(gram)))
+            if error <= _EXACT or not error < min(_NEARLY, 0.1 * before):
                 break
-            try:
-                step = cholesky(gram, check_finite=False)
-            except LinAlgError:
-                break
+            step = cholesky(gram, check_finite=False)
             change = replace(change, R=step @ change.R)
             space = replace(space, change=change)
+        if not error <= _WORST:
+            raise ValueError(
+                "Some features depend on others but for rounding errors: raise "
+                "rank_tol, or leave it None, to drop them."
+            )
         return space, np.concatenate(parts)
 
     def functions(self, features: Any, space: Space, numbers: Array) -> Array:
@@ -221,7 +226,9 @@ class Pool:
         """Draw n rows at random, or take all if they are no more, in their order."""
         numbers = np.arange(self.n_rows)
         if n < self.n_rows:
-            own = rng.spawn(1)[0]  # `rng` goes on as if there were no sample
+            # A copy seeds the draw, so that `rng` goes on as if there were no sample.
+            seed = [1, *deepcopy(rng).integers(2**32, size=4)]
+            own = np.random.default_rng(seed)
             numbers = np.sort(own.choice(self.n_rows, n, replace=False))
         numbers = self.numbers_given(numbers)
         return of_some(self.given, self.lengths, "design-sample", _rows_at, numbers)
@@ -367,20 +374,20 @@ def _masses(rows: Rows, total: float) -> Array:
 def _factor(
     rows: Rows, features: Any, centers: bool, total: float, weighs: bool
 ) -> Factor:
-    F = transform(features, _numbers(rows.X))
     masses = _masses(rows if weighs else Rows(rows.X), total)
     with _parallel.one_blas_thread:
+        F = transform(features, _numbers(rows.X))
         return Factor.of(F, masses, centers=centers)
 
 
 def _functions(X: Any, masses: Array, features: Any, space: Space) -> Array:
     """Evaluate orthonormal functions times roots of masses."""
-    F = transform(features, _numbers(X))
     roots = np.sqrt(masses)[:, None]
-    columns = (F - space.center)[:, space.varying]
-    if space.change.n_features > len(space.varying):  # a constant joins them
-        columns = np.hstack([np.ones_like(roots), columns])
     with _parallel.one_blas_thread:
+        F = transform(features, _numbers(X))
+        columns = (F - space.center)[:, space.varying]
+        if space.change.n_features > len(space.varying):  # a constant joins them
+            columns = np.hstack([np.ones_like(roots), columns])
         return space.change.evaluate(columns * roots)
 
 
@@ -388,8 +395,8 @@ def _leverage(
     rows: Rows, features: Any, space: Space, total: float
 ) -> tuple[list[Array], Array]:
     """Compute the leverage of each row, and the Gram matrix of the functions."""
-    Q = _functions(rows.X, _masses(rows, total), features, space)
     with _parallel.one_blas_thread:
+        Q = _functions(rows.X, _masses(rows, total), features, space)
         return [np.einsum("ij,ij->i", Q, Q)], Q.T @ Q
 
 

@@ -23,7 +23,7 @@ from kernelkit.design.sources import (
 
 _BATCHES = 9  # of proposals for a block: in 99 of 100 cases they are enough
 _BLOCKS = 12  # to look ahead for while a design grows
-_MANY_NUMBERS = 2**21  # fewer than these are fetched on the off-chance
+_MANY_NUMBERS = 2**21  # no more than these are fetched on the off-chance
 _MOST_NUMBERS = 2**24  # to fetch before it is known that they are needed
 
 
@@ -113,10 +113,9 @@ class ChunkSource(RowSource):
         rng : Generator
         """
         n_rows = len(self.masses)
-        if n_rows * self.rank <= _MANY_NUMBERS:
-            self.take(np.arange(n_rows))
-            return
         if method in UNBIASED:  # how much of `rng` their block uses is not known
+            if n_designs > 1 and n_rows * self.rank <= _MANY_NUMBERS:
+                self.take(np.arange(n_rows))
             return
         ahead, rng = _Ahead(self), deepcopy(rng)
         law = Law(ahead, method, zeta, True, _parallel.in_order)

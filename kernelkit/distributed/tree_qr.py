@@ -48,14 +48,15 @@ class Factor:
         ----------
         F : ndarray of shape (n_rows, n_features)
         masses : ndarray of shape (n_rows,)
-            Positive.
+            Nonnegative.
         centers : bool
             Whether a constant joins the features.
         """
         center = np.zeros(F.shape[1])
         if centers:
-            base = F[masses.argmax()]
-            center = base + masses @ (F - base) / masses.sum()
+            center = F[masses.argmax()]
+            if masses.any():
+                center = center + masses @ (F - center) / masses.sum()
             F = F - center
         exponents = column_exponents(F)
         exponents[~F.any(axis=0)] = _LEAST_EXPONENT
@@ -75,7 +76,8 @@ class Factor:
         center = self.center
         if self.has_constant:
             mass, more = np.square(self.R[0, 0]), np.square(other.R[0, 0])
-            center = center + more / (mass + more) * gap
+            share = more / (mass + more) if more else 0.0  # masses may underflow
+            center = center + share * gap
         both = [part._moved(center, exponents).R for part in (self, other)]
         return Factor(_triangle(np.vstack(both)), center, exponents)
 

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from copy import deepcopy
 
 import dask
 import dask.array
@@ -22,6 +23,7 @@ from sklearn.preprocessing import (
     PolynomialFeatures,
     StandardScaler,
 )
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import kernelkit
 from kernelkit import (
@@ -294,9 +296,29 @@ class TestSameDesign:
         np.testing.assert_allclose(Q.T @ Q, np.eye(5), atol=1e-12)
         np.testing.assert_allclose(np.square(Q).sum(axis=1), leverage, rtol=1e-12)
 
-    def test_few_rows_are_fetched_at_once(self, monkeypatch):
+    @pytest.mark.parametrize("rank_tol", [0.0, 1e-16])
+    def test_dependent_features_that_are_kept(self, rank_tol):
+        """Seen red with functions that are far from orthonormal."""
+        rows = np.column_stack([X, X[:, 0] + X[:, 1]])
+
+        with pytest.raises(ValueError, match="but for rounding errors: raise rank_tol"):
+            model(rank_tol=rank_tol).select(chunked(rows))
+
+    @pytest.mark.parametrize(
+        ("light", "lighter"), [(1e-320, 1e-322), (1e-310, 1e-322), (1e-200, 1e-250)]
+    )
+    def test_weights_that_underflow(self, light, lighter):
+        """Seen red with means of chunks without mass, which are not numbers."""
+        weights = np.repeat([light, lighter, 1e10], 100)
+
+        got = model(features := PolynomialFeatures(2)).fit(chunked(X), Y, weights)
+
+        assert_same(got, plain(features).fit(X, Y, weights))
+
+    @pytest.mark.parametrize("sampling", ["volume", "gvs", "dpp"])
+    def test_few_rows_are_fetched_at_once(self, sampling, monkeypatch):
         """Seen red with none of them."""
-        params = {"sampling": "volume", "n_samples": 12, "n_boost": 4}
+        params = {"sampling": sampling, "n_boost": 4}
         on_demand = model(**params).fit(chunked(X), Y)
         monkeypatch.setattr(design_source, "_MANY_NUMBERS", 2**20)
         steps = counting(monkeypatch)
@@ -305,6 +327,40 @@ class TestSameDesign:
 
         assert steps.count("design-rows") == 1
         assert_same(at_once, on_demand)
+
+    @pytest.mark.parametrize("sampling", ["dpp_repeat", "iid", "volume"])
+    def test_rows_that_no_draw_proposes_stay_where_they_are(
+        self, sampling, monkeypatch
+    ):
+        """Seen red with all rows of a small pool."""
+        monkeypatch.setattr(design_source, "_MANY_NUMBERS", 2**20)
+        fetched, functions = [], Pool.functions
+
+        def spy(pool, features, space, numbers):
+            fetched.extend(numbers)
+            return functions(pool, features, space, numbers)
+
+        monkeypatch.setattr(Pool, "functions", spy)
+
+        model(sampling=sampling, delta=None).select(chunked(np.tile(X, (10, 1))))
+
+        assert len(fetched) < 300
+
+    def test_features_are_made_by_one_thread_each(self):
+        """Seen red with as many threads of BLAS as other tasks allow."""
+        threads = []
+
+        def count(X):
+            blas = threadpool_info()
+            threads.extend(
+                each["num_threads"] for each in blas if each["user_api"] == "blas"
+            )
+            return X
+
+        with threadpool_limits(2, "blas"):
+            model(FunctionTransformer(count)).select(chunked(X))
+
+        assert {*threads} == {1}
 
     def test_workers_do_not_change_a_bit(self, client):
         """On two workers and in this thread."""
@@ -358,6 +414,21 @@ class TestSample:
         assert means[0] == means[1] != means[2]
         assert 170.0 < means[0] < 230.0
         assert means[0] != rows[100:].mean()
+
+    @pytest.mark.parametrize("bits", [np.random.PCG64, np.random.RandomState])
+    def test_any_generator(self, bits, monkeypatch):
+        """Seen red with a child of the generator, which an older one does not have."""
+        monkeypatch.setattr(design_rows, "_MOST_TO_FIT", 50)
+        bits = getattr(bits(3), "_bit_generator", bits(3))
+
+        first, second = (
+            model(StandardScaler(), random_state=np.random.Generator(deepcopy(bits)))
+            .fit(chunked(X), Y)
+            .features_.mean_
+            for _ in range(2)
+        )
+
+        np.testing.assert_array_equal(first, second)
 
     def test_few_rows_are_all_seen(self):
         features = make_pipeline(StandardScaler(), Nystroem(n_components=8))
