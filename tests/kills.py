@@ -3,16 +3,20 @@
 It stands beside the tests' folders so that workers find it by its name.
 """
 
+import multiprocessing
 import os
+import re
 import signal
+import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import dask
 import numpy as np
 from dask.distributed import LocalCluster
+from distributed.utils import get_mp_context
 
 IS_FULL = os.environ.get("KERNELKIT_CAMPAIGN") == "full"
 HANG = 60.0  # seconds after which a call counts as one
@@ -43,17 +47,31 @@ def within(seconds, function, *arguments):
     return value
 
 
+@contextmanager
 def local_cluster(n_workers, **options):
-    """Start workers with a thread each, beside whatever runs on this machine."""
-    return LocalCluster(
-        n_workers=n_workers,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",  # a taken port is a warning
-        **options,
-    )
+    """Start workers with a thread each, beside whatever runs on this machine.
+
+    Where processes can fork, workers are forks of one that has imported what they need:
+    to start another takes less than a second, also while the machine is busy.
+    """
+    method = "spawn" if sys.platform == "win32" else "forkserver"
+    with dask.config.set({"distributed.worker.multiprocessing-method": method}):
+        if method == "forkserver":
+            get_mp_context()  # where Dask sets modules of its own
+            multiprocessing.set_forkserver_preload(
+                ["dask.dataframe", "kernelkit.distributed"]
+            )
+        with LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # a taken port is a warning
+            **options,
+        ) as cluster:
+            yield cluster
 
 
+@contextmanager
 def fragile_cluster(allowed_failures, **options):
     """Start two workers that are meant to be killed.
 
@@ -65,10 +83,10 @@ def fragile_cluster(allowed_failures, **options):
     settings = {
         "distributed.scheduler.allowed-failures": allowed_failures,
         "distributed.scheduler.no-workers-timeout": "40 s",
-        "distributed.deploy.lost-worker-timeout": "1 hour",
+        "distributed.deploy.lost-worker-timeout": "1 hour",  # read at each death
     }
-    with dask.config.set(settings):
-        return local_cluster(2, **options)
+    with dask.config.set(settings), local_cluster(2, **options) as cluster:
+        yield cluster
 
 
 def pids(cluster, step=""):
@@ -120,12 +138,11 @@ def killing(cluster, pauses, rng, step=""):
         for seconds in pauses:
             if is_over.wait(seconds):
                 return
-            while not (alive := pids(cluster, step)):
+            while not (alive := sorted({*pids(cluster, step)} - {*killed})):
                 if is_over.wait(0.02):
                     return
-            pid = int(rng.choice(alive))
-            os.kill(pid, signal.SIGKILL)
-            killed.append(pid)
+            killed.append(int(rng.choice(alive)))
+            os.kill(killed[-1], signal.SIGKILL)
 
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
@@ -173,6 +190,25 @@ class Tally:
         else:
             self.wrong += bits(answer) != bits(expected)
 
+    def fail(self, error, words, function, *arguments):
+        """See that a call raises an error whose message has words."""
+        self.runs += 1
+        try:
+            within(HANG, function, *arguments)
+        except HangError:
+            self.hangs += 1
+        except error as raised:
+            self.wrong += re.search(words, str(raised)) is None
+        else:
+            self.wrong += 1
+
+    def __add__(self, other):
+        counts = [
+            getattr(self, field.name) + getattr(other, field.name)
+            for field in fields(self)[1:]
+        ]
+        return Tally(self.name, *counts)
+
     def __str__(self):
         return (
             f"{self.name}: {self.runs} runs, {self.kills} kills, {self.lost} lost, "
@@ -201,7 +237,7 @@ def gram(rows, seconds):
     return rows.X.T @ rows.X
 
 
-def gram_in_much_memory(rows, size):
-    """Multiply the rows of a chunk beside `size` bytes, allocated little by little."""
-    held = [np.ones(2**23) for _ in range(0, size, 2**26) if not time.sleep(0.02)]
-    return gram(rows, 0.0 * len(held))
+def gram_in_much_memory(rows, size, seconds):
+    """Multiply the rows of a chunk, after some seconds beside `size` bytes."""
+    held = np.ones(size // 8)
+    return gram(rows, seconds + 0.0 * held[0])

@@ -26,16 +26,22 @@ def report(record_property):
     """Have a `Tally` printed at the end of the run, and see that it is clean."""
 
     def report(tally):
-        record_property("campaign line", str(tally))
+        record_property("tally", tally)
         assert tally.is_clean, str(tally)
 
     return report
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Print what tests recorded as a "campaign line"."""
+    """Print each "campaign line" that tests recorded, and tallies of a name as one."""
+    tallies = {}
     for ending in ("passed", "failed"):
         for report in terminalreporter.getreports(ending):
-            for name, line in report.user_properties:
+            for name, value in report.user_properties:
                 if name == "campaign line":
-                    terminalreporter.write_line(line)
+                    terminalreporter.write_line(value)
+                elif name == "tally":
+                    same = tallies.get(value.name)
+                    tallies[value.name] = value if same is None else same + value
+    for tally in tallies.values():
+        terminalreporter.write_line(str(tally))

@@ -12,6 +12,7 @@ from itertools import repeat
 from operator import add
 from pathlib import Path
 from threading import Timer
+from time import sleep
 
 import dask
 import kills
@@ -68,12 +69,12 @@ def strict():
 @pytest.mark.parametrize("name", JOBS)
 def test_killed_workers_change_no_bit(patient, report, name):
     """Seen red with sums added as they come in."""
-    n_kills, n_chunks = (8, 44) if IS_FULL else (3, 24)
+    n_kills, n_chunks = (8, 44) if IS_FULL else (2, 24)
     job = JOBS[name]
     expected = undisturbed(job, generated(n_chunks, 30))
-    tally = Tally(f"S2 {name}, a kill every 1.2 s")
+    tally = Tally("S2, a worker killed every 1.2 s")
 
-    X = generated(n_chunks, 30, seconds=0.4)
+    X = generated(n_chunks, 30, seconds=0.25)
     with killing(patient, repeat(1.2, n_kills), np.random.default_rng(0)) as killed:
         while len(killed) < n_kills and not tally.hangs:
             tally.run(expected, job, X, seconds=2 * HANG)
@@ -86,13 +87,13 @@ def test_nothing_is_lost_or_doubled(patient, report):
     """Seen red with a chunk left out of a sum when its worker had died."""
     rng = np.random.default_rng(0)
     names = list(JOBS)
-    tally = Tally("S5, kills at random times")
+    tally = Tally("S5, workers killed at random times")
     expected = {name: undisturbed(job, generated(12, 50)) for name, job in JOBS.items()}
 
     for k in range(100 if IS_FULL else 4):
         name = names[k % len(names)]
         X = generated(12, 50, seconds=0.1)
-        pauses = rng.uniform(0.0, 1.0, size=2)
+        pauses = rng.uniform(0.0, 0.6, size=2)
         with killing(patient, pauses, rng) as killed:
             tally.run(expected[name], JOBS[name], X)
         tally.kills += len(killed)
@@ -103,42 +104,43 @@ def test_nothing_is_lost_or_doubled(patient, report):
     assert tally.kills >= tally.runs
 
 
-def test_step_whose_workers_always_die_is_named(strict):
+def test_step_whose_workers_always_die_is_named(strict, report):
     """Seen red with steps that have no name."""
     X = generated(1, 10, 2)
     rng = np.random.default_rng(0)
+    tally = Tally("S3, a worker killed every 1 s without end")
+    words = "'slow-gram-.* on 4 different workers"
 
-    with (
-        killing(strict, repeat(1.0), rng, step="slow-gram") as killed,
-        pytest.raises(KilledWorker, match=r"'slow-gram-.* on 4 different workers"),
-    ):
-        within(HANG, reduce, X, "slow-gram", kills.gram, 100.0)
+    for _ in range(5 if IS_FULL else 1):
+        with killing(strict, repeat(1.0), rng, step="slow-gram") as killed:
+            tally.fail(KilledWorker, words, reduce, X, "slow-gram", kills.gram, 100.0)
+        tally.kills += len(killed)
+        tally.run(undisturbed(gram, X), gram, X)
 
-    assert len(killed) == 4
-    assert_usable(X)
+    report(tally)
+    assert tally.kills == 4 * tally.runs // 2  # every other run
 
 
-def test_step_that_takes_too_much_memory_is_named(strict):
+def test_step_that_takes_too_much_memory_is_named(strict, report):
     """Seen red with steps that have no name."""
     X = generated(1, 10, 2)
+    tally = Tally("S4, workers out of memory")
+    words = "'large-gram-.* on 4 different workers"
+    large = kills.gram_in_much_memory, 2**30, 100.0
 
-    with pytest.raises(KilledWorker, match=r"'large-gram-.* on 4 different workers"):
-        within(HANG, reduce, X, "large-gram", kills.gram_in_much_memory, 2**32)
+    for _ in range(5 if IS_FULL else 1):
+        tally.fail(KilledWorker, words, reduce, X, "large-gram", *large)
+        tally.kills += 4  # by their nannies
+        tally.run(undisturbed(gram, X), gram, X)
 
-    assert_usable(X)
-
-
-def assert_usable(X):
-    """Compute something on the cluster that has just failed."""
-    (got,), (expected,) = within(HANG, gram, X), undisturbed(gram, X)
-    np.testing.assert_array_equal(got, expected)
+    report(tally)
 
 
 @pytest.mark.parametrize("name", JOBS)
 def test_paused_worker_delays_only(strict, report, name):
-    seconds = 20.0 if IS_FULL else 4.0
+    seconds = 20.0 if IS_FULL else 2.0
     expected = undisturbed(JOBS[name], generated(8, 50))
-    tally = Tally(f"S4 {name}, a worker paused for {seconds:g} s")
+    tally = Tally(f"S4, a worker paused for {seconds:g} s")
 
     with pausing(pids(strict)[0], seconds):
         tally.run(expected, JOBS[name], generated(8, 50, seconds=0.2))
@@ -161,7 +163,8 @@ def processes(folder):
         )
 
     scheduler = start("dask_scheduler", "--port", "0")
-    worker = start("dask_worker", "--nthreads", "1", "--no-nanny")
+    modules = "--preload", "kernelkit.distributed"
+    worker = start("dask_worker", "--nthreads", "1", "--no-nanny", *modules)
     try:
         yield contact, scheduler
     finally:
@@ -170,18 +173,27 @@ def processes(folder):
             process.wait()
 
 
-def test_lost_scheduler_is_an_error(tmp_path):
+def test_lost_scheduler_is_an_error(tmp_path, report):
     """Seen red with the error of Dask, which tells no more than a task's name."""
     X = generated(4, 10, 2)
-    lost = "If its scheduler or the connection to it is lost, start another Client"
+    tally = Tally("S4, the scheduler killed")
+    words = "If its scheduler or the connection to it is lost, start another Client"
 
-    with (
-        processes(tmp_path) as (contact, scheduler),
-        Client(scheduler_file=str(contact), timeout=10),
-    ):
-        assert_usable(X)
-        Timer(1.0, scheduler.kill).start()
-        with pytest.raises(RuntimeError, match=lost):
-            within(HANG, reduce, X, "slow-gram", kills.gram, 100.0)
-        with pytest.raises(RuntimeError, match=lost):
-            within(HANG, gram, X)
+    with processes(tmp_path) as (contact, scheduler):
+        within(HANG, wait_for, contact)
+        # A client tries to connect again for as long as at first.
+        with Client(scheduler_file=str(contact), timeout=10) as client:
+            client.wait_for_workers(1, timeout=2 * HANG)
+            tally.run(undisturbed(gram, X), gram, X)
+            Timer(1.0, scheduler.kill).start()
+            tally.kills += 1
+            slow = "slow-gram", kills.gram, 100.0
+            tally.fail(RuntimeError, words, reduce, X, *slow)
+            tally.fail(RuntimeError, words, gram, X)
+
+    report(tally)
+
+
+def wait_for(path):
+    while not path.exists():
+        sleep(0.05)
