@@ -48,18 +48,24 @@ class DesignLeastSquares(design.DesignLeastSquares):
     features, as `PolynomialFeatures`, this makes no difference; one that was fitted
     elsewhere is kept by `sklearn.frozen.FrozenEstimator`.
 
+    Features that a `rank_tol` near 0 would keep although they depend on others but for
+    rounding errors are refused.
+
     Features of N rows in K chunks cost :math:`O(N m^2)` for m features, and
     :math:`O(K m^3)` more to join R factors. `select` reads X three times: to check it,
-    to factor features, and for the leverage; once more if features depend on others
-    but for 1e-4 or less, once for a transformer that needs a sample, and once or a few
-    times to fetch rows that are drawn; "dpp", "gvs" and "volume" read it again for each
-    design that is not stable. ``X.persist()`` saves that if X fits into the memory of
-    the workers. A `fit` after `select` to the same X reads targets, and chunks of X
-    that hold chosen rows. A task needs about five times the memory of the features of
-    its chunk. Each chunk sends :math:`16 m^2` bytes and 8 for each row. The client
-    needs up to 70 bytes for each of N rows, 110 with "volume" and "uniform", and for
-    each block of m points that is drawn some :math:`m (5 + \log m)` rows of m
-    functions.
+    to factor features, and for the leverage; once or twice more if features depend on
+    others but for 1e-4 or less, once for a transformer that needs a sample, and once or
+    a few times to fetch rows that are drawn; "dpp", "gvs" and "volume" read it again
+    for each design that is not stable. ``X.persist()`` saves that if X fits into the
+    memory of the workers. A `fit` after `select` to the same X reads targets, and
+    chunks of X that hold chosen rows. A task needs about five times the memory of the
+    features of its chunk. Each chunk sends :math:`16 m^2` bytes and 8 for each row.
+
+    The client needs up to 70 bytes for each of N rows, 110 with "volume" and "uniform",
+    and for each block of m points that is drawn some :math:`m (5 + \log m)` rows of m
+    functions. Functions of all rows it gets in two cases: if all rows are chosen, as
+    ``n_samples=None`` asks for, and if they are no more than :math:`2^{21}` numbers,
+    16 MiB, from which "dpp", "gvs" and "volume" may draw many a design.
 
     Examples
     --------
