@@ -972,8 +972,8 @@ def _refuse_foreign(X: Any) -> None:
     if type(X).__module__.partition(".")[0] in {"dask", "dask_expr"}:
         raise ValueError(
             f"Got a Dask collection ({type(X).__name__}), which would be pulled into "
-            "memory as a whole: pass X.compute() if it fits, or use the class of this "
-            "name in kernelkit.distributed."
+            "memory as a whole: compute it if it fits, or pass it, with rows that are "
+            "one too, to the classes of kernelkit.distributed."
         )
     if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
         return

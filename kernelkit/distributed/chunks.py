@@ -120,8 +120,23 @@ class Chunks:
 
 
 def is_collection(X: Any) -> bool:
-    """Tell Dask arrays and frames from what is in memory."""
-    return bool(is_dask_collection(X))
+    """Tell Dask arrays and frames from what is in memory.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    if not is_dask_collection(X):
+        return False
+    is_array_or_frame = hasattr(X, "npartitions") and hasattr(X, "ndim")
+    if isinstance(X, Delayed) or not is_array_or_frame:
+        raise TypeError(
+            f"Expected a Dask array or frame, or rows in memory, got "
+            f"{type(X).__name__}: see dask.array.from_delayed and "
+            "dask.dataframe.from_delayed."
+        )
+    return True
 
 
 def rows_of(X: Any, y: Any = None, sample_weight: Any = None) -> Chunks:
@@ -305,7 +320,7 @@ def _blocks(part: Any, X: Any, lengths: tuple[int, ...] | None) -> list[Any]:
                 "Dask collections with the same chunks: take them from the same frame, "
                 "or call X.compute_chunk_sizes() first."
             )
-        _refuse_other_length(len(part), lengths)
+        _refuse_other_length(part.shape[0] if part.ndim else 1, lengths)
         part = dask.array.from_array(part, chunks=(lengths, *part.shape[1:]))
     if not hasattr(part, "chunks"):  # a frame
         blocks = part.to_delayed()

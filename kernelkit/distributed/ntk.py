@@ -171,6 +171,7 @@ class NTKSVC(svm.NTKSVC):
         options: dict[str, Any] = {"norm": norm, "method": method, "clip": clip}
         if not chunks.is_collection(X):
             return super().certify(X, **options)
+        self._needs_no_intercept()
         return prediction.mapped(self, "certify", X, **options)
 
     def attack(
@@ -194,7 +195,7 @@ class NTKSVC(svm.NTKSVC):
         """
         if not chunks.is_collection(X):
             return super().attack(X, clip)
-        check.is_fitted(self)
+        self._needs_no_intercept()
         shape = (1 + self.n_features_in_,)
         both = prediction.mapped(self, "_attack_to_one", X, shape, clip=clip)
         return both[:, 0], both[:, 1:]
@@ -261,19 +262,20 @@ class NTKSVC(svm.NTKSVC):
         ids = tuple(k for piece in pieces for k in piece.chunks)
         n = sum(piece.n_rows for piece in pieces)
         rows.complete(Piece(ids, n, None))
-        seen = [piece.value for piece in pieces if piece.n_rows]
-        for other in seen:
-            if other.columns != seen[0].columns:
+        first, *others = (piece for piece in pieces if piece.n_rows)
+        for other in others:
+            if other.value.columns != first.value.columns:
                 raise ValueError(
-                    f"Chunks have the columns {seen[0].columns} and {other.columns}: "
-                    "give all the same."
+                    f"Chunk {first.chunks[0]} has {first.value.columns}, and chunk "
+                    f"{other.chunks[0]} {other.value.columns}: give both the same."
                 )
-        self.n_features_in_, names = seen[0].columns
+        self.n_features_in_, names = first.value.columns
         if hasattr(self, "feature_names_in_"):  # of an earlier fit
             del self.feature_names_in_
         if names is not None:
             self.feature_names_in_: Any = np.array(names, dtype=object)
         lengths = [piece.n_rows for piece in pieces]
+        seen = [piece.value for piece in (first, *others)]
         return lengths, _join([s.y for s in seen]), _join([s.weights for s in seen])
 
     def _hold(self, rows: chunks.Chunks, masks: list[Array]) -> "_Held":

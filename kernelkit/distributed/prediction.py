@@ -25,6 +25,7 @@ def predict(estimator: Any, X: Any, method: str = "predict", meta: Any = None) -
     estimator : estimator
         Any fitted one, of kernelkit, scikit-learn or with their methods, a pipeline or
         a search. Each worker gets a copy, which later fits of `estimator` leave alone.
+        Those of `kernelkit.distributed` are just called, as they take collections.
     X : dask array or dask frame of shape (n_queries, n_features), or array-like
         Query rows. Those in memory are given to the method at once.
     method : str, default="predict"
@@ -65,7 +66,7 @@ def predict(estimator: Any, X: Any, method: str = "predict", meta: Any = None) -
     dask.array<concatenate, shape=(442,), dtype=float64, chunksize=(100,), ...>
     """
     function = getattr(estimator, method)
-    if not chunks.is_collection(X):
+    if not chunks.is_collection(X) or _takes_collections(estimator):
         return function(X)
     like = _trial(function, X) if meta is None else np.asarray(meta)
     return mapped(estimator, method, X, like.shape[1:], like.dtype)
@@ -158,14 +159,18 @@ class _Errors(NamedTuple):
             y = y.reshape(predicted.shape)
         y = check.query_targets(y, predicted.shape)
         weights = check.part_weights(rows.weights, predicted)
+        n = len(y)
         if weights is None:
-            weights = np.ones(len(y))
+            weights = np.ones(n)
+        used = weights > 0.0  # numbers without weight may be as large as can be
+        y, predicted, weights = y[used], predicted[used], weights[used]
+        base = y[0] if len(y) else np.zeros(y.shape[1])
         total = weights.sum()
-        shifted = y - y[0]  # constant targets have no spread, not even by rounding
+        shifted = y - base  # constant targets have no spread, not even by rounding
         mean = weights @ shifted / (total or 1.0)
         spread = weights @ (shifted - mean) ** 2
         errors = weights @ (y - predicted) ** 2
-        return cls(len(y), total, y[0] + mean, spread, errors)
+        return cls(n, total, base + mean, spread, errors)
 
     def add(self, other: "_Errors") -> "_Errors":
         total = self.weight + other.weight
@@ -202,6 +207,11 @@ def _summed(
     rows = chunks.rows_of(predicted, y, sample_weight)
     step = f"{type(estimator).__name__}-score"
     return rows.reduce(step, function, add=add)
+
+
+def _takes_collections(estimator: Any) -> bool:
+    package = __name__.rpartition(".")[0]
+    return any(kind.__module__.startswith(package) for kind in type(estimator).mro())
 
 
 def _results(X: Any, call: _Call) -> Array:

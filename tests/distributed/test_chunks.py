@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from chunked import CUTS, chunked, each_cut, graph_size
+from dask import bag
+from dask.delayed import delayed
 from sklearn.exceptions import NotFittedError
 
 from kernelkit.distributed import chunks
@@ -98,6 +100,10 @@ class TestCut:
         ("X", "y", "error", "message"),
         [
             (X, None, TypeError, "Expected a Dask array or frame, got ndarray"),
+            (delayed(X), None, TypeError, "or rows in memory, got Delayed"),
+            (bag.from_sequence([X]), None, TypeError, "or rows in memory, got Bag"),
+            (chunked(X), delayed(Y), TypeError, "or rows in memory, got Delayed"),
+            (chunked(X), 1.0, ValueError, "X has 200 rows.+has 1"),
             (chunked(Y), None, ValueError, "Expected 2D array, got 1D"),
             (chunked(X), Y[:-1], ValueError, "X has 200 rows.+has 199"),
             (chunked(X), chunked(Y[:-1]), ValueError, "X has 200 rows.+has 199"),
@@ -149,11 +155,11 @@ class TestMap:
         Tuples that begin with a function are no tasks.
         """
         rows = rows_of(chunked(X))
-        delayed = chunks.task("number", add, 40, 2)
+        number = chunks.task("number", add, 40, 2)
 
         pieces = chunks.compute(
             *rows.map(
-                "arguments", lambda rows, *args: args, (len, "ab"), delayed, each="xyz"
+                "arguments", lambda rows, *args: args, (len, "ab"), number, each="xyz"
             )
         )
 

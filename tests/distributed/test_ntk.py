@@ -346,8 +346,16 @@ class TestRefusals:
             lambda block: block if (block == X[0]).any() else block[:, 1:],
             meta=np.empty((0, 0)),
         )
-        with pytest.raises(ValueError, match="Chunks have the columns"):
+        with pytest.raises(ValueError, match=r"Chunk 0 has \(4.+, and chunk 1 \(3"):
             on_dask().fit(rows, TWO)
+
+    @pytest.mark.parametrize("method", ["certify", "attack"])
+    def test_radii_with_an_intercept(self, method):
+        """Seen red with the refusal left to tasks."""
+        model = on_dask(fit_intercept=True).fit(chunked(X), TWO)
+
+        with pytest.raises(ValueError, match="for machines without an intercept"):
+            getattr(model, method)(chunked(X))
 
     @pytest.mark.parametrize(
         "method", ["predict", "decision_function", "certify", "attack"]

@@ -21,6 +21,7 @@ from kernelkit import (
     MultivariateECDF,
     NystroemRidge,
     ProductKernelDensity,
+    distributed,
 )
 from kernelkit.distributed import predict
 from kernelkit.distributed.prediction import accuracy, mapped, r2
@@ -118,6 +119,21 @@ class TestPredict:
 
         got = predict(model, chunked(words), meta=np.empty(0)).compute()
         np.testing.assert_allclose(got, model.predict(words), atol=1e-15)
+
+    def test_methods_that_take_collections_are_called(self):
+        """With the data of a density in a plan, tasks would compute it once more each.
+
+        Seen red with such methods called for each chunk.
+        """
+        reads = []
+        data = chunked(X).map_blocks(lambda X: reads.append(1) or X, dtype=float)
+        model = distributed.MultivariateECDF().fit(data)
+        reads.clear()
+
+        got = predict(model, chunked(X, "seven"), "cdf").compute()
+
+        assert len(reads) <= 6
+        np.testing.assert_array_equal(got, MultivariateECDF().fit(X).cdf(X))
 
     def test_rows_in_memory_go_to_the_method(self):
         """Seen red with an array cut into chunks."""
@@ -345,6 +361,21 @@ class TestScores:
         assert got == pytest.approx(line.score(X[:30], Y[:30]), abs=1e-12)
         got = accuracy(Lazy(net), chunked(X), LABELS, weights)
         assert got == net.score(X[:30], LABELS[:30])
+
+    @each_cut
+    @pytest.mark.parametrize("odd", [[0, 50, 119], range(60), range(50, 120)])
+    def test_numbers_without_weight(self, odd, cut):
+        """Seen red with sums relative to a number of weight 0."""
+        y, weights = Y.copy(), np.ones(len(Y))
+        y[odd], weights[odd] = 1e200, 0.0
+        model = LinearRegression().fit(X[:40], Y[:40])
+
+        w = chunked(weights, cut)
+        got = r2(Lazy(model), chunked(X, cut), chunked(y, cut), w)
+
+        rest = weights > 0.0
+        expected = r2_score(Y[rest], model.predict(X[rest]))
+        assert got == pytest.approx(expected, abs=1e-12)
 
     def test_unknown_targets(self):
         """Seen red without a look at targets."""
