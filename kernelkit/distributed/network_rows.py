@@ -93,18 +93,17 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class PreparedOnChunks(Prepared):
-    """Training rows that workers hold; X, Y and weights are of a sample.
+    """Training rows that workers hold; X, Y, weights and draws are of a sample.
 
     Attributes
     ----------
-    sample : Block
     chunks : Chunks
         All prepared rows: each makes a `Block`.
     weight : float
         Their total.
     """
 
-    sample: Block
+    draws: Array
     chunks: Chunks
     weight: float
 
@@ -322,9 +321,7 @@ def prepared(
     arguments = model._columns, model._dtype, fold_seed
     rows = persisted(merged.apply(f"{name}-standardise", _standardised, *arguments))
     sample = _standardised(Rows(*summary.rows()), *arguments)
-    data = PreparedOnChunks(
-        *sample[:3], sample=sample, chunks=rows, weight=summary.weight
-    )
+    data = PreparedOnChunks(*sample, rows, summary.weight)
     return data, targets, summary.n
 
 

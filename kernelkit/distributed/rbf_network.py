@@ -10,7 +10,7 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.distributed import chunks, network_rows, prediction
 from kernelkit.distributed.chunks import Chunks
-from kernelkit.distributed.network_rows import PreparedOnChunks
+from kernelkit.distributed.network_rows import Block, PreparedOnChunks
 from kernelkit.distributed.rows_on_chunks import Fold, RowsOnChunks, Setting
 from kernelkit.rbf_network import classifier, regressor
 from kernelkit.rbf_network.callbacks import Watch, with_callbacks
@@ -44,7 +44,8 @@ class _NetworkOnChunks(LearnedPrecision):
 
     def _on_chunks(self, data: PreparedOnChunks, **targets: Any) -> RowsOnChunks:
         setting = Setting(self.kernel, self.batch_rows, self._dtype, **targets)
-        return RowsOnChunks(data.sample, data.chunks, data.total, setting)
+        sample = Block(data.X, data.Y, data.weights, data.draws)
+        return RowsOnChunks(sample, data.chunks, data.total, setting)
 
     def _agop_root(self, data: Prepared, networks: Sequence[Network]) -> Array:
         if not isinstance(data, PreparedOnChunks):

@@ -317,4 +317,5 @@ def _weight_in(block: Block, fold: Fold, least: Array) -> float:
 
 def _in_fold(block: Block, fold: Fold, least: Array, is_held: bool) -> Any:
     mask = fold.mask(block, least) == is_held
-    return Block(*(None if part is None else part[mask] for part in block))
+    weights = None if block.weights is None else block.weights[mask]
+    return Block(block.X[mask], block.y[mask], weights, block.draws[mask])

@@ -160,7 +160,7 @@ def train(rows: Rows, first: Learned, plan: Plan, held: Rows | None = None) -> T
     The best iterate is that which predicts the rows `held` best, if there are any.
     """
     begin = time.perf_counter()
-    rows = rows.alone()
+    rows, held = rows.alone(), None if held is None else held.alone()
     coordinates = _Coordinates(rows, first.U, first.C, plan.alpha)
     target = _Target(rows, first, plan, coordinates)
     weights = fit_weights(rows, first.U, first.C, plan.alpha)

@@ -328,9 +328,11 @@ class Rows:
 
     def mean_square(self, U: Array, C: Array, solution: Solution) -> float:
         """Return the weighted mean of the squared errors, over targets too."""
-        phi = basis(self.X, U, C, self.profile)
-        errors = self.Y - solution.intercept - phi @ solution.coef
-        squares = (errors * errors).mean(axis=1)
+        squares = np.empty(len(self.X))
+        for block in self._blocks(len(C)):  # of no room that threads may share
+            phi = basis(self.X[block], U, C, self.profile)
+            errors = self.Y[block] - solution.intercept - phi @ solution.coef
+            squares[block] = (errors * errors).mean(axis=1)
         return float(np.average(squares, weights=self.weights))
 
     def _blocks(self, n_centers: int) -> Iterator[slice]:

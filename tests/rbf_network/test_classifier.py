@@ -470,6 +470,17 @@ class TestSearch:
         loss = logistic.loss_on(held, trained)
         assert loss == pytest.approx(-max(trained.scores), rel=1e-9)
 
+    def test_rows_held_out_have_no_room_that_threads_share(self):
+        """Seen red with the rows placed where several searches look at them."""
+        codes = (Y == "yes").astype(float)[:, None]
+        rows, held = Rows(X[:70], codes[:70]), Rows(X[70:], codes[70:])
+        first = Learned(structure("diag", 4), np.ones(4), X[:9], 1.0, 0.0, 0.0)
+        before = set(vars(held))
+
+        logistic.train(rows, first, Plan(max_iter=2), held)
+
+        assert set(vars(held)) == before
+
     def test_learned_centers(self):
         """Seen red with centres left where they were."""
         few = model(4, max_iter=30).fit(X, Y)
