@@ -37,6 +37,11 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @classmethod
+    def around(cls, X: Array) -> "Boxes":
+        """Make the box of rows in memory, which are one part."""
+        return cls(np.array([len(X)]), X.min(axis=0)[None], X.max(axis=0)[None])
+
     def look(self, part: int, feature: int) -> tuple[int, int, Any, Any]:
         """Return a feature, the number of rows of a part, and the feature's range."""
         return (
@@ -79,6 +84,12 @@ class Parts:
     blocks: Sequence[Delayed]
     boxes: Boxes
     totals: Array
+
+    def as_chunks(self, chosen: Sequence[int] | None = None) -> Chunks:
+        """Take some parts, or all, as chunks with checked rows."""
+        parts = range(len(self.blocks)) if chosen is None else chosen
+        blocks = [self.blocks[i] for i in parts]
+        return Chunks(blocks, tuple(self.boxes.rows[list(parts)].tolist()))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dask.delayed import Delayed
 from kernelkit._validation import Array
 from kernelkit.distributed import chunks
 from kernelkit.distributed.boxes import Boxes, Parts, Survey
-from kernelkit.distributed.chunks import Chunks, Rows
+from kernelkit.distributed.chunks import Rows
 
 _MOST = 8  # features along which space is cut
 _LEVELS = 4  # places per cut where cuts had better be
@@ -190,10 +190,8 @@ def regroup(survey: Survey, cuts: Cuts) -> Cells:
     To the client come the number of rows of each chunk in each cell, and the boxes of
     the cells.
     """
-    rows = survey.parts.boxes.rows
-    blocks = list(survey.parts.blocks)
-    whole = Chunks(blocks, tuple(rows.tolist()))
-    told = whole.reduce("cells-survey", _tell, cuts, add=_Told.add)
+    blocks = survey.parts.blocks
+    told = survey.parts.as_chunks().reduce("cells-survey", _tell, cuts, add=_Told.add)
     used = np.flatnonzero(told.counts.any(axis=0))
     counts = told.counts[:, used]
     groups, sets = _runs(len(blocks)), _runs(len(used))

@@ -17,7 +17,7 @@ from kernelkit.density.kde import cdf_products, size_sums
 from kernelkit.density.kernels1d import find
 from kernelkit.distributed import boxes, chunks, kernel_pairs, prediction, spread
 from kernelkit.distributed.boxes import Parts, Survey
-from kernelkit.distributed.chunks import Chunks, Rows
+from kernelkit.distributed.chunks import Rows
 from kernelkit.distributed.kernel_pairs import CdfSums, Meeting, ProductSums, Weights
 
 _Scaled = tuple[Array, Array]  # sums, and exponents of factors
@@ -284,8 +284,7 @@ class ProductKernelDensity(density.ProductKernelDensity):
 
     def _reduce(self, step: str, function: Any, *arguments: Any) -> Array:
         assert self._survey is not None
-        parts = self._survey.parts
-        rows = Chunks(list(parts.blocks), tuple(parts.boxes.rows.tolist()))
+        rows = self._survey.parts.as_chunks()
         total: Array = rows.reduce(step, function, *arguments, add=np.add)
         return total
 

@@ -15,7 +15,7 @@ from kernelkit.density import ranks, sums
 from kernelkit.density.ecdf import grid_totals, shares
 from kernelkit.distributed import boxes, cells, chunks, prediction
 from kernelkit.distributed.boxes import Boxes, Parts, Survey
-from kernelkit.distributed.chunks import Chunks, Piece, Rows
+from kernelkit.distributed.chunks import Piece, Rows
 
 _GROUP = 2**20  # numbers of training rows that a task compares with queries
 _ROW = 3e-8  # seconds, as measured: to compare a row in one feature
@@ -59,7 +59,9 @@ class MultivariateECDF(density.MultivariateECDF):
     queries are a collection: these are looked at when the method is called. It must
     give the same rows each time; other numbers of rows or other ranges are noticed.
     While training rows are compared with each other or with Dask queries, workers hold
-    them ranked: 12 bytes per number of 8 bytes.
+    them ranked: 12 bytes per number of 8 bytes. A task of `evaluate_grid` holds a sum
+    for each node twice. Tasks run in one thread whatever `n_jobs` is: the cluster has
+    others.
 
     Examples
     --------
@@ -139,7 +141,7 @@ class MultivariateECDF(density.MultivariateECDF):
             [parts.boxes.look(i, k) for k in range(self.n_features_in_)]
             for i in range(len(parts.blocks))
         ]
-        totals: Array = _as_chunks(parts, range(len(looks))).reduce(
+        totals: Array = parts.as_chunks().reduce(
             "ecdf-grid", _grid, axes, upper, weighted, each=looks, add=_add
         )
         return totals
@@ -177,13 +179,12 @@ class _Count:
     def at(self, X: Array, survey: Survey) -> Array:
         """Count the rows of a survey for queries in memory, now."""
         parts = survey.parts
-        around = Boxes(np.array([len(X)]), X.min(axis=0)[None], X.max(axis=0)[None])
-        pairs = Pairs.of(parts.boxes, around, self.upper)
+        pairs = Pairs.of(parts.boxes, Boxes.around(X), self.upper)
         totals = np.full(len(X), self._constants(parts, pairs)[0])
         compared = pairs.compared(0)
         if compared:
             queries = [_ranked(column) for column in X.T]
-            totals += _as_chunks(parts, compared).reduce(
+            totals += parts.as_chunks(compared).reduce(
                 "ecdf-count",
                 _count_rows,
                 queries,
@@ -385,11 +386,6 @@ def _training_rows(rows: Rows, model: BaseEstimator) -> Rows:
 
 def _query_rows(rows: Rows, model: BaseEstimator) -> Rows:
     return Rows(check.ordered_query_data(model, rows.X))
-
-
-def _as_chunks(parts: Parts, chosen: Sequence[int]) -> Chunks:
-    blocks = [parts.blocks[i] for i in chosen]
-    return Chunks(blocks, tuple(parts.boxes.rows[list(chosen)].tolist()))
 
 
 def _ranked(values: Array) -> _Column:

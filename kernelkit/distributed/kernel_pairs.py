@@ -232,7 +232,7 @@ class Meeting:
         """
         if X is not None and not chunks.is_collection(X):
             X = check.query_data(model, X)
-            box = Boxes(np.array([len(X)]), X.min(axis=0)[None], X.max(axis=0)[None])
+            box = Boxes.around(X)
             block = chunks.argument_once(Rows(X), step)
             return cls(data.parts, Parts([block], box, box.rows), False, None)
         own = X is None

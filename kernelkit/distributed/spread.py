@@ -13,7 +13,7 @@ from kernelkit.density import bandwidth as bandwidths
 from kernelkit.density.kernels1d import Kernel
 from kernelkit.density.ranks import sort_keys
 from kernelkit.distributed.boxes import Survey
-from kernelkit.distributed.chunks import Chunks, Rows
+from kernelkit.distributed.chunks import Rows
 
 _EDGES = 2**13  # of intervals in which a pass looks for a quartile
 _TOP = np.uint64(2**63)
@@ -148,8 +148,7 @@ def _quartiles(survey: Survey, low: Array, high: Array) -> tuple[Array, Array]:
     Floats are integers in the same order; at most 5 passes look for the two of each
     feature where the last has left them, among 8192 intervals.
     """
-    parts = survey.parts
-    rows = Chunks(list(parts.blocks), tuple(parts.boxes.rows.tolist()))
+    rows = survey.parts.as_chunks()
     fractions = np.array(bandwidths.QUARTILES)
     first = np.repeat(sort_keys(low)[:, None], 2, axis=1)
     last = np.repeat(sort_keys(high)[:, None], 2, axis=1)

@@ -31,12 +31,6 @@ def computed(parts):
     return [rows.X for rows in dask.compute(*parts.blocks, traverse=False)]
 
 
-def box(X):
-    """Make the box of one part."""
-    X = np.asarray(X)
-    return boxes.Boxes(np.array([len(X)]), X.min(axis=0)[None], X.max(axis=0)[None])
-
-
 class TestSurvey:
     def test_boxes_and_totals(self):
         """Seen red with the parts of empty chunks counted."""
@@ -72,7 +66,11 @@ class TestSurvey:
     )
     def test_sides(self, data, queries, side):
         """Seen red with < for <=, and with integers compared with floats by NumPy."""
-        assert box(data).sides(box(queries)).tolist() == [[[side]]]
+        around = boxes.Boxes.around(np.array(data))
+
+        sides = around.sides(boxes.Boxes.around(np.array(queries)))
+
+        assert sides.tolist() == [[[side]]]
 
 
 class TestCells:

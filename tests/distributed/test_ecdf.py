@@ -526,8 +526,8 @@ class TestState:
     @each_way
     def test_same_bits_on_a_cluster(self, client, way, monkeypatch):
         """Seen red with sums in random order."""
-        monkeypatch.setattr(ecdf, "_GROUP", 1)
-        X = dask.array.from_array(rows("continuous", 2), (15, -1))
+        monkeypatch.setattr(ecdf, "_GROUP", 1)  # a task for each pair
+        X = dask.array.from_array(rows("continuous", 2), (30, -1))
 
         def values():
             model = MultivariateECDF().fit(X, sample_weight=WEIGHTS)
