@@ -9,6 +9,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
@@ -424,6 +425,16 @@ class TestFeatures:
         assert regressor.rank_ == 3
         np.testing.assert_allclose(
             regressor.predict(frame), X[:, 1] ** 2, atol=1e-9, rtol=1e-9
+        )
+
+    def test_a_frozen_transformer_is_kept(self):
+        """Seen red with a fit to rows without targets, which a frozen one refuses."""
+        scaler = StandardScaler().fit(X + 7.0)
+
+        regressor = model(FrozenEstimator(scaler)).fit(X, Y)
+
+        np.testing.assert_array_equal(
+            regressor.features_.transform(X), scaler.transform(X)
         )
 
     @pytest.mark.parametrize(
