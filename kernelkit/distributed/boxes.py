@@ -14,6 +14,7 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.distributed import chunks
 from kernelkit.distributed.chunks import Chunks, Rows
+from kernelkit.distributed.header import Header, common
 
 _SAMPLE = 128  # rows of a chunk that come to the client
 
@@ -179,7 +180,7 @@ def survey(
     """
     own = clone(model)
     if not reset:
-        _name_columns(own, *_columns(model))
+        Header.of(model).give_to(own)
     looks = rows.reduce(
         f"{step}-survey",
         _look,
@@ -190,7 +191,7 @@ def survey(
         add=operator.add,
     )
     if reset:
-        _name_columns(model, *_same_columns(looks))
+        common([look.header for look in looks]).give_to(model)
     blocks = chunks.flat(rows.apply(f"{step}-check", _check, checked, own).blocks)
     numbers = np.array([look.number for look in looks])
     n_rows = np.array([look.n_rows for look in looks])
@@ -231,7 +232,7 @@ class _Look(NamedTuple):
     """What a chunk tells of itself."""
 
     number: int
-    columns: tuple[int, tuple[str, ...] | None]
+    header: Header
     n_rows: int
     low: Array
     high: Array
@@ -253,7 +254,7 @@ def _look(
     chosen = np.linspace(0, len(X) - 1, min(len(X), _SAMPLE)).astype(np.int64)
     look = _Look(
         number,
-        _columns(model),
+        Header.of(model),
         len(X),
         X.min(axis=0),
         X.max(axis=0),
@@ -278,29 +279,3 @@ def _check(
     rows: Rows, checked: Callable[[Rows, BaseEstimator], Rows], model: BaseEstimator
 ) -> Rows:
     return checked(rows, copy(model))
-
-
-def _columns(model: BaseEstimator) -> tuple[int, tuple[str, ...] | None]:
-    names = getattr(model, "feature_names_in_", None)
-    return model.n_features_in_, None if names is None else tuple(names)
-
-
-def _same_columns(looks: Sequence[_Look]) -> tuple[int, tuple[str, ...] | None]:
-    first = looks[0]
-    for look in looks:
-        if look.columns != first.columns:
-            raise ValueError(
-                f"Chunk {look.number} has the columns {look.columns}, and chunk "
-                f"{first.number} has {first.columns}: give all chunks the same."
-            )
-    return first.columns
-
-
-def _name_columns(
-    model: BaseEstimator, n_features: int, names: tuple[str, ...] | None
-) -> None:
-    model.n_features_in_ = n_features
-    if hasattr(model, "feature_names_in_"):  # of an earlier fit
-        del model.feature_names_in_
-    if names is not None:
-        model.feature_names_in_ = np.array(names, dtype=object)

@@ -114,6 +114,20 @@ class Chunks:
         pieces = self.map(step, function, *arguments, each=each)
         return self.complete(*compute(tree(pieces, add, step)))
 
+    def gather(
+        self,
+        step: str,
+        function: Callable[..., Any],
+        *arguments: Any,
+        each: Sequence[Any] | None = None,
+    ) -> list[Any]:
+        """Compute `map` and return the values; None for chunks without rows."""
+        pieces = compute(*self.map(step, function, *arguments, each=each))
+        numbers = tuple(k for piece in pieces for k in piece.chunks)
+        values = [piece.value for piece in pieces]
+        self.complete(Piece(numbers, sum(piece.n_rows for piece in pieces), values))
+        return values
+
     def complete(self, piece: Piece) -> Any:
         """Return the value of a piece that every chunk entered once."""
         return whole(piece, len(self), self.lengths)

@@ -17,7 +17,8 @@ from kernelkit._validation import Array
 from kernelkit.design.features import Space, as_named, transform
 from kernelkit.design.orthonormal import change_by_factor, warn_of_dropped
 from kernelkit.distributed import chunks
-from kernelkit.distributed.chunks import Chunks, Piece, Rows
+from kernelkit.distributed.chunks import Chunks, Rows
+from kernelkit.distributed.header import Header, common
 from kernelkit.distributed.tree_qr import Factor
 
 _MOST_TO_FIT = 10_000  # rows to which a transformer is fitted
@@ -32,9 +33,8 @@ class Facts(NamedTuple):
 
     Attributes
     ----------
-    n_rows, n_features : int
-    names : tuple of str or None
-        Of the features.
+    n_rows : int
+    header : Header
     head : array or frame
         The first row.
     ends : ndarray of shape (2, n_features)
@@ -43,8 +43,7 @@ class Facts(NamedTuple):
     """
 
     n_rows: int
-    n_features: int
-    names: tuple[str, ...] | None
+    header: Header
     head: Any
     ends: Array
     weights: Array | None
@@ -55,14 +54,12 @@ class Facts(NamedTuple):
         model = design.DesignLeastSquares()
         X = check.fit_data(model, rows.X)
         weights = check.part_weights(rows.weights, X)
-        names = getattr(model, "feature_names_in_", None)
         heavy = X if weights is None else X[weights > 0.0]
         low = heavy.min(axis=0, initial=np.inf)
         high = heavy.max(axis=0, initial=-np.inf)
         return cls(
             n_rows=len(X),
-            n_features=X.shape[1],
-            names=None if names is None else tuple(names),
+            header=Header.of(model),
             head=check.some_rows(rows.X, np.arange(1)),
             ends=np.stack([low, high]),
             weights=weights,
@@ -106,12 +103,9 @@ class Pool:
     def of(cls, X: Any, sample_weight: Any) -> "Pool":
         """Check all rows, in one pass."""
         weighed = chunks.rows_of(X, None, sample_weight)
-        found = gather(weighed, "design-check", Facts.of)
+        found = weighed.gather("design-check", Facts.of)
+        common([fact and fact.header for fact in found])
         facts = [fact for fact in found if fact is not None]
-        first = facts[0]
-        for k, fact in enumerate(found):
-            if fact is not None:
-                _refuse_other_columns(k, fact, first)
         lengths = np.array([0 if fact is None else fact.n_rows for fact in found])
         ends = np.stack(
             [
@@ -120,7 +114,7 @@ class Pool:
             ]
         )
         weights = None
-        if first.weights is not None:
+        if facts[0].weights is not None:
             weights = np.concatenate([fact.weights for fact in facts])
             check.total_weight(weights)
             if (weights == weights[0]).all():
@@ -135,7 +129,7 @@ class Pool:
             counts = np.diff(np.searchsorted(places, np.cumsum(lengths)), prepend=0)
             weights = weights[places]
         rows = Chunks(rows.blocks, tuple(counts.tolist()))
-        return cls(given, rows, first.head, ends, lengths, counts, weights, places)
+        return cls(given, rows, facts[0].head, ends, lengths, counts, weights, places)
 
     @property
     def n_rows(self) -> int:
@@ -188,7 +182,7 @@ class Pool:
             parts, gram = self.rows.reduce(
                 "design-leverage", _leverage, features, space, self.total, add=_joined
             )
-            before, error = error, np.linalg.norm(gram - np.eye(len(gram)))
+            before, error = error, float(np.linalg.norm(gram - np.eye(len(gram))))
             if error <= _EXACT or not error < min(_NEARLY, 0.1 * before):
                 break
             step = cholesky(gram, check_finite=False)
@@ -234,17 +228,6 @@ class Pool:
         return of_some(self.given, self.lengths, "design-sample", _rows_at, numbers)
 
 
-def gather(
-    rows: Chunks, step: str, function: Callable[..., Any], *arguments: Any, **how: Any
-) -> list[Any]:
-    """Compute what a function says of each chunk; None of those without rows."""
-    pieces = chunks.compute(*rows.map(step, function, *arguments, **how))
-    numbers = tuple(k for piece in pieces for k in piece.chunks)
-    values = [piece.value for piece in pieces]
-    rows.complete(Piece(numbers, sum(piece.n_rows for piece in pieces), values))
-    return values
-
-
 def of_some(
     rows: Chunks,
     lengths: Array,
@@ -282,7 +265,7 @@ def of_some(
     each: list[Any] = picks
     if beside is not None:
         each = [*zip(picks, np.split(beside, cuts), strict=True)]
-    found = gather(Chunks(blocks, None), step, function, *arguments, each=each)
+    found = Chunks(blocks, None).gather(step, function, *arguments, each=each)
     found = [part for part in found if part is not None]
     if hasattr(found[0], "columns"):
         from pandas import concat
@@ -342,14 +325,6 @@ def _fit_orthonormal(
     n = pool.n_rows
     basis.change_ = change_by_factor(factor.R, factor.exponents, n, basis.tol)
     warn_of_dropped(basis.change_)
-
-
-def _refuse_other_columns(k: int, fact: Facts, first: Facts) -> None:
-    if (fact.n_features, fact.names) != (first.n_features, first.names):
-        raise ValueError(
-            f"Chunk {k} has {fact.n_features} features {fact.names or ''}, and the "
-            f"first one {first.n_features} {first.names or ''}: all must have the same."
-        )
 
 
 def _with_weight(rows: Rows) -> Rows:

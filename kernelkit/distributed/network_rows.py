@@ -18,6 +18,7 @@ from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.distributed import row_draws
 from kernelkit.distributed.chunks import Chunks, Rows, rows_of
+from kernelkit.distributed.header import Header
 from kernelkit.rbf_network.centers import SAMPLED_ROWS, merge_rows, starts_of_runs
 from kernelkit.rbf_network.network import Columns, Ends, Prepared
 
@@ -26,8 +27,7 @@ class Facts(NamedTuple):
     """What is known of rows that were checked, of one chunk or from it on."""
 
     n_rows: int
-    n_features: int
-    names: tuple[str, ...] | None
+    header: Header
     dtype: np.dtype[Any]
     target_shape: tuple[int, ...]
     classes: Array | None
@@ -37,8 +37,7 @@ class Facts(NamedTuple):
     def add(self, other: Self) -> "Facts":
         """Return those of both, which must have the same columns."""
         for mine, its, what in (
-            (self.n_features, other.n_features, "numbers of features"),
-            (self.names, other.names, "names of features"),
+            (self.header, other.header, "numbers of features or names"),
             (self.target_shape, other.target_shape, "shapes of targets"),
         ):
             if mine != its:
@@ -222,10 +221,7 @@ def checked(
     facts = found.reduce(step, _facts, each=numbers, add=Facts.add)
     check.total_weight(facts.totals)
     check.several_rows(model, np.broadcast_to(0.0, facts.n_rows))
-    model.n_features_in_ = facts.n_features
-    vars(model).pop("feature_names_in_", None)  # of an earlier fit
-    if facts.names is not None:
-        model.feature_names_in_ = np.array(facts.names, dtype=object)
+    facts.header.give_to(model)
     return facts, found
 
 
@@ -250,11 +246,9 @@ def _checked(rows: Rows, y: Array, classes: Array | None, model: Any) -> Checked
     if weights is not None and weights.any():
         weights = check.weights(weights, X)
     codes = np.zeros(len(X), dtype=np.intp) if classes is None else y
-    names = getattr(model, "feature_names_in_", None)
     facts = Facts(
         n_rows=len(X),
-        n_features=X.shape[1],
-        names=None if names is None else tuple(names),
+        header=Header.of(model),
         dtype=X.dtype,
         target_shape=y.shape[1:],
         classes=classes,

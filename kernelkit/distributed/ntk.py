@@ -16,7 +16,8 @@ from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit.distributed import chunks, prediction
-from kernelkit.distributed.chunks import Piece, Rows
+from kernelkit.distributed.chunks import Rows
+from kernelkit.distributed.header import Header, common
 from kernelkit.kernels import NeuralTangent
 from kernelkit.ntk import svm
 from kernelkit.ntk.machines import kernel_of, needs_room, notice_zeros
@@ -258,24 +259,10 @@ class NTKSVC(svm.NTKSVC):
 
     def _look(self, rows: chunks.Chunks) -> tuple[list[int], Any, Any]:
         """Check the rows of each chunk, tell their number, fetch labels and weights."""
-        pieces = chunks.compute(*rows.map("NTKSVC-check", _see, clone(self)))
-        ids = tuple(k for piece in pieces for k in piece.chunks)
-        n = sum(piece.n_rows for piece in pieces)
-        rows.complete(Piece(ids, n, None))
-        first, *others = (piece for piece in pieces if piece.n_rows)
-        for other in others:
-            if other.value.columns != first.value.columns:
-                raise ValueError(
-                    f"Chunk {first.chunks[0]} has {first.value.columns}, and chunk "
-                    f"{other.chunks[0]} {other.value.columns}: give both the same."
-                )
-        self.n_features_in_, names = first.value.columns
-        if hasattr(self, "feature_names_in_"):  # of an earlier fit
-            del self.feature_names_in_
-        if names is not None:
-            self.feature_names_in_: Any = np.array(names, dtype=object)
-        lengths = [piece.n_rows for piece in pieces]
-        seen = [piece.value for piece in (first, *others)]
+        found = rows.gather("NTKSVC-check", _see, clone(self))
+        common([look and look.header for look in found]).give_to(self)
+        seen = [look for look in found if look is not None]
+        lengths = [0 if look is None else look.n_rows for look in found]
         return lengths, _join([s.y for s in seen]), _join([s.weights for s in seen])
 
     def _hold(self, rows: chunks.Chunks, masks: list[Array]) -> "_Held":
@@ -374,16 +361,15 @@ class _ChunkedProblem(svm.Problem):
 class _Seen(NamedTuple):
     """What a chunk tells of itself."""
 
-    columns: tuple[int, tuple[str, ...] | None]
+    n_rows: int
+    header: Header
     y: Any
     weights: Any
 
 
 def _see(rows: Rows, model: Any) -> _Seen:
-    model = _check(rows, model)[1]
-    names = getattr(model, "feature_names_in_", None)
-    columns = model.n_features_in_, None if names is None else tuple(names)
-    return _Seen(columns, rows.y, rows.weights)
+    X, model = _check(rows, model)
+    return _Seen(len(X), Header.of(model), rows.y, rows.weights)
 
 
 def _check(rows: Rows, model: Any) -> tuple[Array, Any]:

@@ -305,6 +305,15 @@ class TestSum:
                 np.testing.assert_array_equal(total(), got, strict=True)
         assert (got != WEIGHTS @ X).any()  # as other orders have other bits
 
+    def test_values_of_each_chunk(self):
+        """Seen red with those of chunks without rows left out, and unchecked sizes."""
+        sizes = rows_of(chunked(X, "empty")).gather("size", lambda rows: len(rows.X))
+
+        assert sizes == [None, 100, None, None, 100, None]
+        lies = chunked(X).map_blocks(lambda block: block[1:], meta=np.empty((0, 0)))
+        with pytest.raises(RuntimeError, match="3 chunks, 3 with 197 rows"):
+            rows_of(lies).gather("sum", lambda rows: rows.X.sum())
+
     @pytest.mark.parametrize("cut", ["three", "unknown"])
     def test_lost_and_doubled_chunks(self, cut):
         """Seen red without the comparison of numbers."""

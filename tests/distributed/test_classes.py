@@ -18,9 +18,6 @@ CLASSES = [
     for name in distributed.__all__
     if isinstance(thing := getattr(distributed, name), type)
 ]
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The objective still fell:sklearn.exceptions.ConvergenceWarning"
-)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The features have rank:UserWarning"),
     pytest.mark.filterwarnings(

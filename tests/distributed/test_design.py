@@ -35,6 +35,7 @@ from kernelkit import (
 )
 from kernelkit.design.orthonormal import change_by_factor, orthonormalize
 from kernelkit.distributed import DesignLeastSquares, design_rows, design_source
+from kernelkit.distributed.chunks import Chunks
 from kernelkit.distributed.design_rows import Pool
 from kernelkit.distributed.tree_qr import Factor
 
@@ -122,13 +123,13 @@ def assert_same(got, expected, rtol=1e-10):
 
 def counting(monkeypatch):
     """List the steps that are computed, in order."""
-    steps, gather = [], design_rows.gather
+    steps, gather = [], Chunks.gather
 
     def spy(rows, step, *arguments, **how):
         steps.append(step)
         return gather(rows, step, *arguments, **how)
 
-    monkeypatch.setattr(design_rows, "gather", spy)
+    monkeypatch.setattr(Chunks, "gather", spy)
     return steps
 
 
