@@ -88,6 +88,19 @@ class TestValues:
         np.testing.assert_allclose(normal.means, np.average(phi, 0, weights))
         np.testing.assert_allclose(normal.target_means, np.average(Y, 0, weights))
 
+    @each_way
+    def test_squares(self, weights, block_rows):
+        """Seen red with the rows of the first block in all."""
+        U = STRUCTURES["diag"][1]
+        rows = Rows(X, Y, weights, block_rows=block_rows)
+        solution = objective.solve(rows.normal(U, C), ALPHA)
+
+        got = rows.mean_square(U, C, solution)
+
+        errors = Y - solution.intercept - reference.basis(X, U, C) @ solution.coef
+        expected = np.average((errors**2).mean(axis=1), weights=weights)
+        assert got == pytest.approx(expected, rel=1e-10)
+
     def test_profiles(self):
         """Seen red with a wrong constant in "matern52"."""
         U = STRUCTURES["rank 2"][0].factor(STRUCTURES["rank 2"][1])
