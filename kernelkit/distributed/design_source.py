@@ -127,8 +127,9 @@ class ChunkSource(RowSource):
             while grows and n < _BLOCKS * self.rank:
                 n += self.rank
                 points = law.extend(points, n, rng)
-            ahead.points.append(points[:n])
-            if sum(map(len, ahead.points)) * self.rank > _MANY_NUMBERS:
+            ahead.points.append(points[:n].copy())  # of an order of all rows, maybe
+            n_drawn = max(len(points), sum(map(len, ahead.points)))
+            if n_drawn * self.rank > _MANY_NUMBERS:
                 break
         self._expect(ahead.points)
 

@@ -1,6 +1,7 @@
 """Designs for rows in chunks are those of the plain class."""
 
 import pickle
+import tracemalloc
 import warnings
 from copy import deepcopy
 
@@ -346,6 +347,21 @@ class TestSameDesign:
         model(sampling=sampling, delta=None).select(chunked(np.tile(X, (10, 1))))
 
         assert len(fetched) < 300
+
+    def test_random_orders_of_all_rows_are_not_kept(self, monkeypatch):
+        """Seen red with views of the order that each design takes rows from."""
+        monkeypatch.setattr(design_source, "_MANY_NUMBERS", 2**21)
+        n = 200_000
+        rows = dask.array.random.default_rng(0).normal(size=(n, 2), chunks=(10_000, 2))
+
+        tracemalloc.start()
+        try:
+            model(sampling="uniform", n_samples=12, n_boost=20).select(rows)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+        assert peak < 110 * n
 
     def test_features_are_made_by_one_thread_each(self):
         """Seen red with as many threads of BLAS as other tasks allow."""
