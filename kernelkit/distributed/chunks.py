@@ -196,8 +196,7 @@ def flat(tasks: Sequence[Delayed]) -> list[Delayed]:
     if not tasks:
         return []
     name = f"tasks-{uuid.uuid4().hex}"
-    below = HighLevelGraph.merge(*(each.__dask_graph__() for each in tasks))
-    graph = HighLevelGraph({name: below.to_dict()}, {name: set()})
+    graph = _one_layer(name, *(each.__dask_graph__() for each in tasks))
     return [Delayed(each.key, graph, layer=name) for each in tasks]
 
 
@@ -210,7 +209,7 @@ def compute(*tasks: Delayed) -> tuple[Any, ...]:
         If the cluster's scheduler is lost, or the work is cancelled otherwise.
     """
     try:
-        return run_tasks(*tasks, traverse=False)
+        return run_tasks(*flat(tasks), traverse=False)
     except CancelledError as error:
         raise RuntimeError(
             f"The cluster gave no result ({error}). If its scheduler or the connection "
@@ -296,13 +295,20 @@ def stack(
 ) -> Any:
     """Make a Dask array of arrays of rows that are not computed yet."""
     sizes = [np.nan] * len(blocks) if lengths is None else lengths
-    return dask.array.concatenate(
+    rows = dask.array.concatenate(
         [
             dask.array.from_delayed(block, (size, *shape), dtype=dtype)
-            for block, size in zip(blocks, sizes, strict=True)
+            for block, size in zip(flat(blocks), sizes, strict=True)
         ],
         allow_unknown_chunksizes=True,
     )
+    graph = _one_layer(rows.name, rows.__dask_graph__())
+    return dask.array.Array(graph, rows.name, rows.chunks, dtype=dtype)
+
+
+def _one_layer(name: str, *graphs: Any) -> HighLevelGraph:
+    tasks = HighLevelGraph.merge(*graphs).to_dict()
+    return HighLevelGraph({name: tasks}, {name: set()})
 
 
 def _lengths(X: Any) -> tuple[int, ...] | None:

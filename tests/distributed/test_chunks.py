@@ -210,14 +210,23 @@ class TestMap:
         applied = rows.apply("fail", lambda rows: (1 // len(rows.X), rows)[1])
         assert len(applied.reduce("list", as_list, add=add)) == 2
 
-    def test_one_layer(self):
-        """Seen red with tasks as they are."""
+    def test_one_layer(self, monkeypatch):
+        """Dask looks at all tasks for each layer.
+
+        Seen red with tasks as they are, and with results as they are.
+        """
         pieces = rows_of(MANY).map("size", lambda rows: rows.X.size)
+        results = chunks.on_chunks("sine", np.sin, MANY, shape=(3,))
+        run = chunks.run_tasks
 
-        flat = chunks.flat(pieces)
+        def spy(*tasks, **how):
+            assert len(tasks[0].__dask_graph__().layers) == 1
+            return run(*tasks, **how)
 
-        assert len(flat[0].__dask_graph__().layers) == 1
-        assert chunks.compute(*flat) == chunks.compute(*pieces)
+        monkeypatch.setattr(chunks, "run_tasks", spy)
+        assert sum(piece.n_rows for piece in chunks.compute(*pieces)) == 200
+        assert len(results.__dask_graph__().layers) == 1
+        np.testing.assert_array_equal(results[50:].compute(), np.sin(X[50:]))
 
     def test_nothing_is_computed_by_planning(self):
         """Seen red with a call of `compute`."""
