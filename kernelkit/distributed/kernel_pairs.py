@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from dask.base import persist
@@ -29,6 +29,7 @@ _ROW = np.array([0.0, 5e-7, 1.5e-6, 6e-6])
 _FEATURE = 4.0
 _CELL = 2e-8  # where all pairs of rows are visited
 _PAIR = 1e-3  # for a task
+_CHANNELS = 16  # of weights that meet at once
 
 
 @dataclass(frozen=True)
@@ -117,33 +118,30 @@ class ProductSums:
     def meet(self, rows: Rows, queries: Rows | None, sides: Array) -> Array:
         """Sum over rows at queries, None for the rows; (size, n_queries)."""
         channels = self.weights.channels(rows)
-        X, h = rows.X, self.bandwidth
+        X, Q, h = rows.X, (rows if queries is None else queries).X, self.bandwidth
         settled = {k: int(side) for k, side in enumerate(sides) if side != OPEN}
         is_open = sides == OPEN
-        n_terms: tuple[int, ...] = ()
-        if queries is not None and settled:
-            near = self._separation.near(queries.X, settled)
-            channels = self._separation.weigh(X, channels, near, settled)
-            n_terms = channels.shape[1:-1]
-        targets = None if queries is None else queries.X[:, is_open]
-        parts = []
-        for p, (functions, n) in enumerate(
-            zip(self.products, self.n_channels, strict=True)
-        ):
-            sums = kernel_sums(
-                X[:, is_open],
-                channels[:n].reshape(-1, len(X)),
-                targets,
-                [function for k, function in enumerate(functions) if is_open[k]],
-                h[is_open],
-                algorithm=self.algorithm,
-                run=_parallel.in_order,
-            )
-            if queries is not None:
-                sums = sums.reshape(n, *n_terms, -1)
-                sums = self._separation.spread(p, sums, queries.X, settled)
-            parts.append(sums)
-        total = np.concatenate(parts)
+        targets = None if queries is None else Q[:, is_open]
+        near = self._separation.near(Q, settled)
+        terms = self._separation.terms(settled)
+        total = np.zeros((self.size, len(Q)))
+        length = max(_CHANNELS // len(channels), 1)
+        for start in range(0, len(terms), length):
+            some = terms[start : start + length]
+            weighed = self._separation.weigh(X, channels, near, settled, some)
+            sums = [
+                kernel_sums(
+                    X[:, is_open],
+                    weighed[:n].reshape(-1, len(X)),
+                    targets,
+                    [function for k, function in enumerate(functions) if is_open[k]],
+                    h[is_open],
+                    algorithm=self.algorithm,
+                    run=_parallel.in_order,
+                ).reshape(n, len(some), -1)
+                for functions, n in zip(self.products, self.n_channels, strict=True)
+            ]
+            total += self._separation.spread(sums, Q, settled, some)
         if queries is None:
             total[0] += self.at_0 * channels[0]
         return total
@@ -255,7 +253,7 @@ class Meeting:
         data, queries = self.data, self.queries
         pairs = sums.pairs(data.boxes, queries.boxes, own=self.own)
         shared = chunks.argument_once(sums, step)
-        corners = self._corners(pairs.factored, shared, step)
+        tables = self._corners(pairs.factored, shared, step)
         totals = []
         for j, block in enumerate(queries.blocks):
             met = np.flatnonzero(pairs.n_open[j]).tolist()
@@ -267,11 +265,9 @@ class Meeting:
                 pieces.append(chunks.task(step, _meet, t, *pair, shared))
             apart = np.flatnonzero(pairs.factored[j])
             if apart.size:
-                around = Boxes(*(part[apart] for part in _fields(data.boxes)))
-                parts = corners, apart, around, pairs.sides[j, apart]
-                piece = len(pieces), block, *parts, shared
-                pieces.append(chunks.task(f"{step}-far", _from_corners, *piece))
-                rows.append(int(around.rows.sum()))
+                piece = len(pieces), block, tables, apart, pairs.sides[j, apart]
+                pieces.append(chunks.task(f"{step}-far", _from_corners, *piece, shared))
+                rows.append(int(data.boxes.rows[apart].sum()))
             added = chunks.tree(pieces, np.add, step) if pieces else None
             shape = sums.size, int(queries.boxes.rows[j])
             total = added, tuple(rows), shape
@@ -335,7 +331,7 @@ class Meeting:
         return self.survey.stack(results, shape)
 
     def _corners(self, factored: Array, sums: Delayed, step: str) -> Delayed | None:
-        """Plan sums at the corners of the parts, with blanks where none are needed."""
+        """Plan sums at the corners of the parts, where they are needed, and boxes."""
         data, needed = self.data, np.flatnonzero(factored.any(axis=0)).tolist()
         if not needed:
             return None
@@ -343,16 +339,13 @@ class Meeting:
         for i in needed:
             part = data.blocks[i], data.boxes.low[i], data.boxes.high[i]
             tables[i] = chunks.task(f"{step}-corners", _corner, *part, sums)
-        return chunks.flat([chunks.task(f"{step}-corners", _listed, *tables)])[0]
+        listed = chunks.task(f"{step}-corners", _Tables.of, data.boxes, *tables)
+        return chunks.flat([listed])[0]
 
 
 def held(tasks: Sequence[Delayed]) -> list[Delayed]:
     """Start tasks, whose results stay where they are computed."""
     return list(persist(*tasks, traverse=False))
-
-
-def _fields(boxes: Boxes) -> tuple[Array, Array, Array]:
-    return boxes.rows, boxes.low, boxes.high
 
 
 def _query_rows(rows: Rows, model: BaseEstimator) -> Rows:
@@ -371,20 +364,28 @@ def _corner(
     return len(rows.X), sums.corners(rows, low, high)
 
 
-def _listed(*tables: tuple[int, Array] | None) -> tuple[tuple[int, Array] | None, ...]:
-    return tables
+class _Tables(NamedTuple):
+    """Numbers of rows and sums at the corners of boxes, None where none are needed."""
+
+    boxes: Boxes
+    sums: Sequence[Any]
+
+    @classmethod
+    def of(cls, boxes: Boxes, *sums: tuple[int, Array] | None) -> "_Tables":
+        return cls(boxes, sums)
 
 
 def _from_corners(
     t: int,
     queries: Rows,
-    tables: Sequence[Any],
+    tables: _Tables,
     chosen: Array,
-    boxes: Boxes,
     sides: Array,
     sums: ProductSums,
 ) -> Piece:
-    rows, corners = zip(*(tables[i] for i in chosen), strict=True)
+    rows, corners = zip(*(tables.sums[i] for i in chosen), strict=True)
+    every = tables.boxes
+    boxes = Boxes(every.rows[chosen], every.low[chosen], every.high[chosen])
     value = sums.from_corners(queries, np.stack(corners), boxes, sides)
     return Piece((t,), sum(rows), value)
 

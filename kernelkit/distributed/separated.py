@@ -17,7 +17,7 @@ sum of distances it is phi(u + v) = M(v) phi(u).
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ OPEN = -1  # a feature in which rows and queries do not lie apart
 _GONE = 750.0  # exp(-750) is 0
 _ENDED = 1e6
 _MOST_NUMBERS = 4096  # at the corners of a box
+_NUMBERS = 2**17  # of a block of rows
 
 
 class _Tail(NamedTuple):
@@ -86,11 +87,23 @@ class Basis:
     def moves(self, v: Array) -> Array:
         """Make the matrices M of distances, (n, n_terms, n_terms)."""
         M = np.zeros((len(v), len(self.rates), len(self.rates)))
+        for i, j, values in self._entries(v):
+            M[:, i, j] = values
+        return M
+
+    def factors(self, f: int, side: int, v: Array) -> Array:
+        """Write function f at u + v by the exponentials at u, (n_terms, n)."""
+        factors = np.zeros((len(self.rates), len(v)))
+        for i, j, values in self._entries(v):
+            factors[j] += self.coef[f, side, i] * values
+        return factors
+
+    def _entries(self, v: Array) -> Iterator[tuple[int, int, Array]]:
+        """List the entries (i, j) of M that are not 0."""
         terms = list(enumerate(zip(self.rates.tolist(), self.powers, strict=True)))
         for (i, (rate, p)), (j, (other, q)) in itertools.product(terms, repeat=2):
             if rate == other and p >= q:
-                M[:, i, j] = math.comb(p, q) * v ** (p - q) * np.exp(-rate * v)
-        return M
+                yield i, j, math.comb(p, q) * v ** (p - q) * np.exp(-rate * v)
 
     def ends(self, v: Array) -> Array:
         """Tell which functions are 0 from distances v on, (2, n_functions, *v.shape).
@@ -200,13 +213,18 @@ class Separation:
         sums : ndarray of shape (2, ..., 2, n_channels, n_terms, ..., n_terms)
             An axis for the side of each feature, and for the basis of each.
         """
-        d = len(self.bases)
-        terms = [[self._terms(X, end, k) for end in (high, low)] for k in range(d)]
-        sums = [
-            _outer(channels, factors).sum(axis=-1)
-            for factors in itertools.product(*terms)
-        ]
-        return np.reshape(sums, (2,) * d + sums[0].shape)
+        sizes = [len(basis.rates) for basis in self.bases]
+        ends = np.array(list(itertools.product((0, 1), repeat=len(sizes))))
+        sums = np.zeros((len(ends), len(channels), *sizes))
+        length = max(_NUMBERS // sums[0].size, 1)
+        for start in range(0, len(X), length):
+            rows = slice(start, start + length)
+            for corner, is_low in zip(sums, ends, strict=True):
+                products = channels[:, rows]
+                for values in self._values(X[rows], np.where(is_low, low, high)):
+                    products = products[..., None, :] * values
+                corner += products.sum(axis=-1)
+        return sums.reshape((2,) * len(sizes) + sums.shape[1:])
 
     def at(
         self,
@@ -245,11 +263,9 @@ class Separation:
                 M = self.bases[k].moves(_widths(gaps[:, k], self.bandwidth[k]))
                 M = M.reshape(len(M), *(1,) * (B.ndim - 2), *M.shape[1:])
                 B = np.moveaxis((M * B[..., None, :]).sum(axis=-1), -1, 2)
-            B = B.sum(axis=0)[..., None]
-            first = 0
-            for p, n in enumerate(n_channels):
-                sums[first : first + n] += self.spread(p, B[:n], X, settled)
-                first += n
+            B = B.sum(axis=0).reshape(B.shape[1], -1, 1)
+            terms = self.terms(settled)
+            sums += self.spread([B[:n] for n in n_channels], X, settled, terms)
         return sums
 
     def near(self, X: Array, settled: dict[int, int]) -> Array:
@@ -258,33 +274,79 @@ class Separation:
         is_above = np.array([settled.get(k, 0) for k in range(X.shape[1])])
         return np.where(is_above, high, low)
 
+    def terms(self, settled: dict[int, int]) -> list[tuple[int, ...]]:
+        """List the products of an exponential of each settled feature."""
+        return list(
+            itertools.product(*(range(len(self.bases[k].rates)) for k in settled))
+        )
+
     def weigh(
-        self, X: Array, channels: Array, near: Array, settled: dict[int, int]
+        self,
+        X: Array,
+        channels: Array,
+        near: Array,
+        settled: dict[int, int],
+        terms: Sequence[tuple[int, ...]],
     ) -> Array:
-        """Multiply channels by factors of settled features, (n_channels, ..., n)."""
-        return _outer(channels, [self._terms(X, near, k) for k in settled])
+        """Multiply channels by some products, (n_channels, n_terms, n)."""
+        weighed = np.repeat(channels[:, None], len(terms), axis=1)
+        if settled:
+            values = self._values(X, near, settled)
+            for t, term in enumerate(terms):
+                for part, s in zip(values, term, strict=True):
+                    weighed[:, t] *= part[s]
+        return weighed
 
-    def spread(self, p: int, sums: Array, X: Array, settled: dict[int, int]) -> Array:
-        """Finish sums of products p, (n_channels, ..., n_queries or 1), at queries."""
+    def spread(
+        self,
+        sums: Sequence[Array],
+        X: Array,
+        settled: dict[int, int],
+        terms: Sequence[tuple[int, ...]],
+    ) -> Array:
+        """Finish sums for some products of exponentials, at queries.
+
+        Parameters
+        ----------
+        sums : sequence of ndarray of shape (n_channels, n_terms, n_queries or 1)
+            For each product of functions.
+        X : ndarray of shape (n_queries, n_features)
+        settled : dict
+        terms : sequence of tuple
+
+        Returns
+        -------
+        totals : ndarray of shape (sum of n_channels, n_queries)
+        """
         near = self.near(X, settled)
-        for k, side in reversed(settled.items()):
-            basis = self.bases[k]
-            M = basis.moves(_widths(X[:, k] - near[k], self.bandwidth[k]))
-            factors = np.einsum("r,mrs->sm", basis.coef[p, side], M)
-            sums = np.einsum("...sm,sm->...m", sums, factors)
-        return sums
+        totals = []
+        for f, part in enumerate(sums):
+            factors = [
+                self.bases[k].factors(
+                    f, side, _widths(X[:, k] - near[k], self.bandwidth[k])
+                )
+                for k, side in settled.items()
+            ]
+            total = np.zeros((len(part), len(X)))
+            for t, term in enumerate(terms):
+                at_queries = part[:, t]
+                for factor, s in zip(factors, term, strict=True):
+                    at_queries = at_queries * factor[s]
+                total += at_queries
+            totals.append(total)
+        return np.concatenate(totals)
 
-    def _terms(self, X: Array, near: Array, k: int) -> Array:
-        return self.bases[k].at(_widths(X[:, k] - near[k], self.bandwidth[k])).T
+    def _values(
+        self, X: Array, end: Array, features: Iterable[int] | None = None
+    ) -> list[Array]:
+        """Evaluate the exponentials of features from an end, each (n_terms, n)."""
+        return [
+            self.bases[k].at(_widths(X[:, k] - end[k], self.bandwidth[k])).T
+            for k in (range(len(self.bases)) if features is None else features)
+        ]
 
 
 def _widths(steps: Array, bandwidth: Array | float) -> Array:
     """Return sizes in widths, up to where all that decays has ended."""
     with np.errstate(over="ignore"):
         return np.minimum(np.abs(steps) / bandwidth, _ENDED)
-
-
-def _outer(channels: Array, factors: Sequence[Array]) -> Array:
-    for factor in factors:
-        channels = channels[..., None, :] * factor
-    return channels
