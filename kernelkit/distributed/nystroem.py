@@ -67,11 +67,11 @@ class NystroemRidge(nystroem.NystroemRidge):
     For n rows in K chunks, d features and m centres, the work is that of the plain
     class, :math:`O(n m (d + m))`, and :math:`O(K m^3)` to merge choices by leverage
     scores, so that chunks should have many more rows than there are centres. A fit
-    reads X three times, or twice if the centres are given, and "cg" once more in each
-    iteration: ``X.persist()`` saves that if the rows fit into the memory of the
-    workers. Each chunk sends :math:`8 m^2` bytes of sums, and half as many besides rows
-    for a choice by leverage scores; both are added up to 8 at a time, which takes a
-    worker about :math:`200 m^2` bytes. To the client come :math:`m^2` numbers and
+    reads X three times, or twice if the centres are given, and "cg" once more to begin
+    and in each iteration: ``X.persist()`` saves that if the rows fit into the memory of
+    the workers. Each chunk sends :math:`8 m^2` bytes of sums, and half as many besides
+    rows for a choice by leverage scores; both are added up to 8 at a time, which takes
+    a worker about :math:`200 m^2` bytes. To the client come :math:`m^2` numbers and
     :math:`3 m` rows at most.
 
     Examples
@@ -115,13 +115,11 @@ class NystroemRidge(nystroem.NystroemRidge):
         if y is None:
             check.targets(self, y)
         rows = chunks.rows_of(X, y, sample_weight)
-        model = nystroem.NystroemRidge(**self.get_params(deep=False))
-        model.set_params(centers="rls")  # tasks need no others
         facts = reduce(
             rows,
             "statistics",
             Facts.of,
-            model,
+            _light(self, self.dtype),
             each=range(len(rows)),
             add=Facts.add,
         )
@@ -210,7 +208,7 @@ def _pose(
         dtype=estimator.dtype,
     )
     check.weights(np.array([facts.heaviest]), np.empty((1, 1)))
-    model = _light(estimator, facts)
+    model = _light(estimator, facts.dtype.name)
     source = Source.of(rows, facts, model)
     kernel = kernel_for(model)
     refuse_too_many(estimator.n_components, source.n_rows)
@@ -245,10 +243,10 @@ def _pose(
     )
 
 
-def _light(estimator: NystroemRidge, facts: Facts) -> nystroem.NystroemRidge:
-    """Make what tasks check further rows with: names, width and precision."""
+def _light(estimator: NystroemRidge, dtype: Any) -> nystroem.NystroemRidge:
+    """Make what tasks check rows with: features as far as known, and no centres."""
     model = nystroem.NystroemRidge(**estimator.get_params(deep=False))
-    model.set_params(centers="rls", dtype=facts.dtype.name)
+    model.set_params(centers="rls", dtype=dtype)
     for name in ("n_features_in_", "feature_names_in_"):
         if hasattr(estimator, name):
             setattr(model, name, getattr(estimator, name))
@@ -384,7 +382,7 @@ class _Found:
 
 def _sum(rows: Rows, own: Own, model: nystroem.NystroemRidge, part: _Part) -> _Found:
     X, weights = checked(rows, model)
-    sums = part.sum(X, targets(rows, model), weights, model)
+    sums = part.sum(X, targets(rows), weights, model)
     ids = own.first + np.arange(X.shape[0])
     counts = np.ones(len(ids)) if weights is None else weights
     sizes = np.abs(kernel_for(model).diag(X, ids)) * counts
@@ -400,7 +398,7 @@ def _sum_some(
     draws = weighted(rows, own, model)
     if not len(draws):
         return None
-    y = targets(rows, model)[draws.ids - own.first]
+    y = targets(rows)[draws.ids - own.first]
     return part.sum(draws.rows, y, draws.weights, model)
 
 

@@ -65,8 +65,7 @@ def error(got, expected):
 
 class TestSameCentres:
     @each_cut
-    @pytest.mark.parametrize("y", [Y, TWO])
-    @pytest.mark.parametrize("weights", [None, WEIGHTS])
+    @pytest.mark.parametrize(("y", "weights"), [(Y, None), (TWO, WEIGHTS)])
     def test_equals_the_plain_class(self, cut, y, weights):
         """Seen red with sums without weights."""
         parts = [None if v is None else chunked(v, cut) for v in (X, y, weights)]
