@@ -129,10 +129,10 @@ class GaussianRBFRegressor(_NetworkOnChunks, regressor.GaussianRBFRegressor):
     -----
     If there are at most 20,000 different rows, centres and start are those of the plain
     class, and with the same of both, and `mu`, so is the loss after the same
-    iterations, up to 1e-8 of it; rounding may grow beyond where a search is unstable,
-    as that for centres is, and with "laplace" any whose centres are rows. Equal rows
-    are merged within chunks, which changes what a fit costs and not what it minimises.
-    No bit depends on the workers.
+    iterations, up to 1e-8 of it, or about 1e-5 in float32; rounding may grow beyond
+    where a search is unstable, as that for centres is, and with "laplace" any whose
+    centres are rows. Equal rows are merged within chunks, which changes what a fit
+    costs and not what it minimises. No bit depends on the workers.
 
     A fit reads `X` once; for a moment, workers hold the rows twice. An iteration takes
     two rounds of tasks or a few more; a round costs some 10 to 50 ms beyond the sums,
@@ -309,10 +309,10 @@ class GaussianRBFClassifier(_NetworkOnChunks, classifier.GaussianRBFClassifier):
     -----
     If there are at most 20,000 different rows, centres and start are those of the plain
     class, and with the same of both, and `mu`, so is the loss after the same
-    iterations, up to 1e-8 of it; rounding may grow beyond where a search is unstable,
-    as that for centres is, and with "laplace" any whose centres are rows. Equal rows
-    are merged within chunks, which changes what a fit costs and not what it minimises.
-    No bit depends on the workers.
+    iterations, up to 1e-8 of it, or about 1e-5 in float32; rounding may grow beyond
+    where a search is unstable, as that for centres is, and with "laplace" any whose
+    centres are rows. Equal rows are merged within chunks, which changes what a fit
+    costs and not what it minimises. No bit depends on the workers.
 
     A fit reads `X` once; for a moment, workers hold the rows twice. It takes some 200
     to 300 rounds of tasks, of which up to a hundred fit the weights to the first
