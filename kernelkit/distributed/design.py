@@ -39,8 +39,9 @@ class DesignLeastSquares(design.DesignLeastSquares):
     With the same `random_state` the design is the one of the plain class, whatever the
     chunks are, unless rounding errors move a draw to the next row: for n draws from N
     rows this has a chance of the order of :math:`10^{-12} N n`, or less. Coefficients
-    agree to 1e-10 of their size, if features are not nearly dependent. No bit depends
-    on the number or the speed of workers.
+    agree to 1e-10 of their size, if features are not nearly dependent, nor all but
+    constant next to one row far out. No bit depends on the number or the speed of
+    workers.
 
     Product bases such as `LegendreBasis` learn their domain from all rows, and so does
     `OrthonormalBasis`. Any other transformer is fitted to all rows up to 10,000, and
@@ -61,7 +62,7 @@ class DesignLeastSquares(design.DesignLeastSquares):
     chunks of X that hold chosen rows. A task needs about five times the memory of the
     features of its chunk. Each chunk sends :math:`16 m^2` bytes and 8 for each row.
 
-    The client needs up to 70 bytes for each of N rows, 110 with "volume" and "uniform",
+    The client needs up to 75 bytes for each of N rows, 110 with "volume" and "uniform",
     and for each block of m points that is drawn some :math:`m (5 + \log m)` rows of m
     functions. Functions of all rows it gets in two cases: if all rows are chosen, as
     ``n_samples=None`` asks for, and if they are no more than :math:`2^{21}` numbers,
