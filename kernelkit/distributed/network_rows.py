@@ -315,7 +315,9 @@ def prepared(
     arguments = model._columns, model._dtype, fold_seed
     rows = persisted(merged.apply(f"{name}-standardise", _standardised, *arguments))
     sample = _standardised(Rows(*summary.rows()), *arguments)
-    data = PreparedOnChunks(*sample, rows, summary.weight)
+    data = PreparedOnChunks(
+        sample.X, sample.y, sample.weights, sample.draws, rows, summary.weight
+    )
     return data, targets, summary.n
 
 
