@@ -1,7 +1,7 @@
 """The exact multivariate empirical distribution function."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -418,9 +418,9 @@ def empirical_copula(X: Any, U: Any = None) -> Values:
 
 
 def grid_totals(
-    columns: Sequence[Array],
+    columns: Iterable[Array],
     places: Array,
-    axes: Sequence[Array],
+    axes: Iterable[Array],
     weights: Array | None,
     upper: bool,
 ) -> Values:
