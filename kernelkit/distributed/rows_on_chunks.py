@@ -5,7 +5,9 @@ optimiser that asks for them runs on the client.
 """
 
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -100,6 +102,7 @@ class RowsOnChunks(Rows):
         )
         self.total = total
         self._sample, self._chunks, self._setting = sample, chunks, setting
+        self._context = copy_context()  # which may name the client
 
     def part(self, chosen: Any, factor: float = 1.0) -> Any:
         """Return some of the rows of the sample."""
@@ -208,7 +211,9 @@ class RowsOnChunks(Rows):
     ) -> Any:
         """Add what a function of the rows of each chunk, and arguments, returns."""
         call = _Call(self._setting, function, arguments)
-        return self._chunks.reduce(f"network-{step}", _evaluate, call, add=add)
+        reduce = partial(self._chunks.reduce, add=add)
+        context = self._context.copy()  # searches on other threads have none
+        return context.run(reduce, f"network-{step}", _evaluate, call)
 
 
 class _Call(NamedTuple):

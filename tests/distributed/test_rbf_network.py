@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from chunked import chunked, each_cut
 from dask.delayed import delayed
+from dask.distributed import Client
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
@@ -47,7 +48,7 @@ each_weights = pytest.mark.parametrize("weights", [None, WEIGHTS])
 @pytest.fixture(autouse=True)
 def in_this_thread(request):
     """Compute where errors can be debugged, unless a test asks for workers."""
-    if "client" in request.fixturenames:
+    if "cluster" in request.fixturenames:
         yield
     else:
         with dask.config.set(scheduler="synchronous"):
@@ -689,6 +690,15 @@ def test_same_bits_on_workers(client, kind):
         assert fit() == on_workers
     with dask.config.set(scheduler="threads"):
         assert fit(n_jobs=2) == on_workers
+
+
+def test_searches_know_the_client_of_the_fit(cluster):
+    """Seen red with searches on threads that know no client."""
+    params = {"init": "random", "n_restarts": 2, "max_iter": 1, "n_jobs": 2}
+    with Client(cluster, set_as_default=False) as client, client.as_current():
+        model = pair("Regressor", **params)[1].fit(chunked(X), Y)
+
+    assert model.n_iter_ == 1
 
 
 def test_held_chunks_are_freed(client):
