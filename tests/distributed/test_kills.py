@@ -44,6 +44,8 @@ JOBS = (
     {"sum": gram, **PROBLEMS} if IS_FULL else {"sum": gram, "ridge": PROBLEMS["ridge"]}
 )
 
+WAITING = "sum", "ecdf", "ridge", "network"  # for pairs, trees, and rows that are held
+
 
 def undisturbed(job, *arguments):
     """Run a job in this process."""
@@ -69,12 +71,12 @@ def strict():
 @pytest.mark.parametrize("name", JOBS)
 def test_killed_workers_change_no_bit(patient, report, name):
     """Seen red with sums added as they come in."""
-    n_kills, n_chunks = (8, 44) if IS_FULL else (2, 24)
+    n_kills, n_chunks = (8, 44) if IS_FULL else (2, 16)
     job = JOBS[name]
     expected = undisturbed(job, generated(n_chunks, 30))
     tally = Tally("S2, a worker killed every 1.2 s")
 
-    X = generated(n_chunks, 30, seconds=0.25)
+    X = generated(n_chunks, 30, seconds=0.2)
     with killing(patient, repeat(1.2, n_kills), np.random.default_rng(0)) as killed:
         while len(killed) < n_kills and not tally.hangs:
             tally.run(expected, job, X, seconds=2 * HANG)
@@ -111,7 +113,7 @@ def test_step_whose_workers_always_die_is_named(strict, report):
     tally = Tally("S3, a worker killed every 1 s without end")
     words = "'slow-gram-.* on 4 different workers"
 
-    for _ in range(5 if IS_FULL else 1):
+    for _ in range(3 if IS_FULL else 1):
         with killing(strict, repeat(1.0), rng, step="slow-gram") as killed:
             tally.fail(KilledWorker, words, reduce, X, "slow-gram", kills.gram, 100.0)
         tally.kills += len(killed)
@@ -128,7 +130,7 @@ def test_step_that_takes_too_much_memory_is_named(strict, report):
     words = "'large-gram-.* on 4 different workers"
     large = kills.gram_in_much_memory, 2**30, 100.0
 
-    for _ in range(5 if IS_FULL else 1):
+    for _ in range(3 if IS_FULL else 1):
         tally.fail(KilledWorker, words, reduce, X, "large-gram", *large)
         tally.kills += 4  # by their nannies
         tally.run(undisturbed(gram, X), gram, X)
@@ -136,7 +138,7 @@ def test_step_that_takes_too_much_memory_is_named(strict, report):
     report(tally)
 
 
-@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize("name", [name for name in WAITING if name in JOBS])
 def test_paused_worker_delays_only(strict, report, name):
     seconds = 20.0 if IS_FULL else 2.0
     expected = undisturbed(JOBS[name], generated(8, 50))
@@ -182,7 +184,7 @@ def test_lost_scheduler_is_an_error(tmp_path, report):
     with processes(tmp_path) as (contact, scheduler):
         within(HANG, wait_for, contact)
         # A client tries to connect again for as long as at first.
-        with Client(scheduler_file=str(contact), timeout=10) as client:
+        with Client(scheduler_file=str(contact), timeout=5) as client:
             client.wait_for_workers(1, timeout=2 * HANG)
             tally.run(undisturbed(gram, X), gram, X)
             Timer(1.0, scheduler.kill).start()
