@@ -1,19 +1,27 @@
 """The density on Dask is the plain one up to rounding, and the same on any workers."""
 
 import pickle
+import tracemalloc
 
 import dask
 import dask.array
 import numpy as np
 import pandas as pd
 import pytest
-from chunked import chunked, each_cut
+from chunked import chunked, each_cut, graph_size
 from scipy import stats
 from sklearn.exceptions import NotFittedError
 
 import kernelkit
 from kernelkit.density.kernels1d import KERNELS
-from kernelkit.distributed import ProductKernelDensity, cells, density, kernel_pairs
+from kernelkit.distributed import (
+    ProductKernelDensity,
+    cells,
+    density,
+    kernel_pairs,
+    separated,
+)
+from kernelkit.distributed.chunks import Rows
 
 RNG = np.random.default_rng(0)
 N = 150
@@ -88,8 +96,10 @@ class TestSums:
         assert_same(two, Q[:, :2], kernel=kernel, bandwidth=[0.4, 2.0])
 
     @each_way
-    @pytest.mark.parametrize("d", [1, 2, 3])
-    @pytest.mark.parametrize("kernel", ["laplacian", "matern32", "epanechnikov"])
+    @pytest.mark.parametrize(
+        ("kernel", "d"),
+        [("laplacian", 1), ("matern32", 2), ("matern32", 3), ("epanechnikov", 3)],
+    )
     def test_weights_and_sorted_rows(self, way, d, kernel):
         part = X[np.argsort(X[:, d - 1]), :d]
         assert_same(part, Q[:, :d], WEIGHTS, kernel=kernel, cut="seven")
@@ -122,6 +132,14 @@ class TestSums:
     @each_way
     def test_tied_rows(self, way):
         assert_same(np.round(X), np.round(Q))
+
+    def test_any_blocks(self, monkeypatch):
+        """Seen red with the last block of rows alone."""
+        monkeypatch.setattr(kernel_pairs, "_CHANNELS", 1)
+        monkeypatch.setattr(separated, "_NUMBERS", 40)
+        far = X + np.repeat([[0.0, 0, 0], [9, 0, 0], [9, 9, 9]], N // 3, axis=0)
+
+        assert_same(far, Q, WEIGHTS, kernel="matern52")
 
     def test_compact_kernel_out_of_reach(self):
         model, _ = fitted(X, kernel="biweight")
@@ -172,6 +190,15 @@ class TestBandwidth:
         model, plain = fitted(rows, weights, cut, bandwidth=rule)
 
         np.testing.assert_allclose(model.bandwidth_, plain.bandwidth_, rtol=1e-12)
+
+    def test_rounding_does_not_move_quartiles(self):
+        """Seen red with 1/4 and 3/4 as they are: sums of weights reach them or not."""
+        for seed in (20, 46, 52):
+            rng = np.random.default_rng(seed)
+            rows, weights = rng.standard_normal((201, 1)), rng.integers(1, 8, 201)
+            model, plain = fitted(rows, weights, "seven", bandwidth="silverman")
+
+            np.testing.assert_allclose(model.bandwidth_, plain.bandwidth_, rtol=1e-12)
 
     def test_distant_chunks_of_rows_that_are_close(self):
         """The mean needs more digits than a float has."""
@@ -298,6 +325,28 @@ class TestWork:
         model.score_samples(chunked(Q))
         model.score_samples()
         assert not seen
+
+    def test_boxes_are_sent_once(self):
+        """Seen red with the boxes in the task of each chunk of queries."""
+        sizes = []
+        for n in (20, 40):
+            rows = np.arange(2 * n)[:, None] * np.ones(3)
+            model = ProductKernelDensity(bandwidth=1.0)
+            model.fit(dask.array.from_array(rows, chunks=(2, 3)))
+            sizes.append(graph_size(model.cdf()))
+        linear = 2 * sizes[0]
+        assert sizes[1] - linear < 30 * (40**2 - 2 * 20**2)
+
+    def test_corners_take_memory_of_a_block(self):
+        """Seen red with all rows at once."""
+        rows = RNG.random((20_000, 3))
+        model, _ = fitted(rows[:9], kernel="matern52")
+        sums = model._density_sums()
+        tracemalloc.start()
+        sums.corners(Rows(rows), rows.min(axis=0), rows.max(axis=0))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 8 * rows.nbytes
 
     def test_cells_where_they_pay(self):
         """Seen red with estimates of the work swapped."""
