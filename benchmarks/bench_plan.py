@@ -1,14 +1,16 @@
 """What a billion rows would cost on 10, 100 and 1000 workers, from runs on two.
 
 ``python -m pytest benchmarks/bench_plan.py -c benchmarks/pytest.ini`` runs each
-estimator at three sizes, and once more with smaller chunks of the largest. It fits the
-processor times of the workers, and of the client with the scheduler, to
+estimator at three sizes, and once more with smaller chunks of the largest. It fits
 
     seconds = fixed + rows * (seconds per row) + chunks * (seconds per chunk)
 
-and prints a Markdown table. There, the work of the workers is divided by their number,
-what is fixed and what the client and the scheduler do is not, and bytes move as each
-class says that they do. Workers draw the rows, as a part of their work.
+to the processor times of the workers, to those of the client with the scheduler, and to
+what is left of the time if all cores were used, which are waits between rounds; the
+last two without rows, save where the client gets a number for each. A Markdown table
+tells what follows. There, the work of the workers but for what is fixed is divided by
+their number, the rest is not, and bytes move as each class says that they do. Workers
+draw the rows, as a part of their work.
 """
 
 import resource
@@ -148,7 +150,7 @@ JOBS = (
     Job(
         f"`GaussianRBFClassifier.fit`, d = 10, 50 centres, {ITERATIONS} iterations",
         10,
-        50_000,
+        160_000,
         lambda X, y: distributed.GaussianRBFClassifier(50, **NETWORK).fit(
             X, classes(y)
         ),
@@ -198,23 +200,27 @@ def _peak_kib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def fit(runs, seconds):
-    """Find what is fixed, per row and per chunk, with errors relative to `seconds`."""
-    terms = np.array([(1.0, run.n, run.n_chunks) for run in runs])
-    seconds = np.maximum(seconds, 1e-3)
-    size = terms.max(axis=0)
-    found, _ = nnls(terms / size / seconds[:, None], np.ones(len(runs)))
+def fit(runs, seconds, by_row=True):
+    """Find seconds that are fixed, per row and per chunk, and not negative."""
+    terms = np.array([(1.0, run.n * by_row, run.n_chunks) for run in runs])
+    walls = np.array([run.wall for run in runs])
+    size = np.maximum(terms.max(axis=0), 1.0)
+    found, _ = nnls(terms / size / walls[:, None], np.maximum(seconds, 0.0) / walls)
     return found / size
 
 
 def plan(job, runs):
     """Form the cells of a line of the table."""
-    work = fit(runs, np.array([run.work for run in runs]))
-    client = fit(runs, np.array([run.client for run in runs]))
+    work = np.array([run.work for run in runs])
+    client = np.array([run.client for run in runs])
+    waits = np.array([run.wall for run in runs]) - client - work / 2
+    work = fit(runs, work)
+    serial = fit(runs, client, by_row=job.to_client > 0.0) + fit(runs, waits, False)
+    serial[0] += work[0]
 
     def spent(n, n_chunks, n_workers):
         terms = np.array([1.0, n, n_chunks])
-        return work[0] + client @ terms + work[1:] @ terms[1:] / n_workers
+        return serial @ terms + work[1:] @ terms[1:] / n_workers
 
     off = max(abs(spent(run.n, run.n_chunks, 2) / run.wall - 1.0) for run in runs)
     n_chunks = ROWS / PLANNED_CHUNK
@@ -237,7 +243,7 @@ def plan(job, runs):
     return [
         job.name,
         f"{1e6 * (work[1] + work[2] / PLANNED_CHUNK):.2g} s",
-        f"{client @ [1.0, ROWS, n_chunks]:,.0f} s",
+        f"{serial @ [1.0, ROWS, n_chunks]:,.0f} s",
         f"{total / 1e9:.2g} GB",
         f"{job.client_memory * ROWS / 1e9:.0f} GB" if job.client_memory else "-",
         *cells,
@@ -248,7 +254,7 @@ def plan(job, runs):
 def bench_plan(capsys):
     """Fit the model to runs on two workers of this machine, and use it."""
     lines = [
-        ["", "work per million rows", "client", "moved", "client holds"]
+        ["", "work per million rows", "not divided", "moved", "client holds"]
         + [f"{n_workers:,} workers" for n_workers in WORKERS]
         + ["model is off by"]
     ]
