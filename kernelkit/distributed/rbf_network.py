@@ -135,8 +135,8 @@ class GaussianRBFRegressor(_NetworkOnChunks, regressor.GaussianRBFRegressor):
     costs and not what it minimises. No bit depends on the workers.
 
     A fit reads `X` once; for a moment, workers hold the rows twice. An iteration takes
-    two rounds of tasks or a few more; a round costs some 10 to 50 ms beyond the sums,
-    so chunks of 10,000 rows or more pay.
+    two rounds of tasks or a few more; a round costs a few ms for each chunk beyond the
+    sums, 3 to 10 on two cores, so chunks of 50,000 rows or more pay.
 
     Examples
     --------
@@ -314,10 +314,10 @@ class GaussianRBFClassifier(_NetworkOnChunks, classifier.GaussianRBFClassifier):
     centres are rows. Equal rows are merged within chunks, which changes what a fit
     costs and not what it minimises. No bit depends on the workers.
 
-    A fit reads `X` once; for a moment, workers hold the rows twice. It takes some 200
+    A fit reads `X` once; for a moment, workers hold the rows twice. It takes some 100
     to 300 rounds of tasks, of which up to a hundred fit the weights to the first
-    precision; a round costs some 10 to 50 ms beyond the sums, so chunks of 10,000 rows
-    or more pay.
+    precision; a round costs a few ms for each chunk beyond the sums, 3 to 10 on two
+    cores, so chunks of 50,000 rows or more pay.
 
     Examples
     --------
