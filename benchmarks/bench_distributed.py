@@ -7,7 +7,7 @@ comparing all chunks with each other grows.
 
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack
 
 import dask
 import dask.array
@@ -32,19 +32,21 @@ FEATURES = 10
 WORKERS = (1, 2)
 
 
-@contextmanager
-def workers(number):
-    """Start workers with a thread each, and let them load what they need."""
-    with (
-        LocalCluster(
-            n_workers=number,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-        ) as cluster,
-        Client(cluster),
-    ):
-        yield
+@pytest.fixture(scope="module")
+def clusters():
+    """Start workers with a thread each, by their number."""
+    with ExitStack() as stack:
+        yield {
+            number: stack.enter_context(
+                LocalCluster(
+                    n_workers=number,
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                )
+            )
+            for number in WORKERS
+        }
 
 
 def rows(n, chunk):
@@ -53,14 +55,14 @@ def rows(n, chunk):
     return rng.standard_normal((n, FEATURES), chunks=(chunk, -1))
 
 
-def record_rates(name, job, sizes, target):
+def record_rates(clusters, name, job, sizes, target):
     """Time a job, which takes a number of rows, and compare one worker with two.
 
     The jobs of the smallest size run once before: they load and compile.
     """
     rates = {}
-    for number in WORKERS:
-        with workers(number):
+    for number, cluster in clusters.items():
+        with Client(cluster):
             job(sizes[0])
             for n in sizes:
                 start = time.perf_counter()
@@ -74,7 +76,7 @@ def record_rates(name, job, sizes, target):
     return rates
 
 
-def bench_predict():
+def bench_predict(clusters):
     """Sum 500 kernels at each row."""
     X = np.random.default_rng(1).standard_normal((2_000, FEATURES))
     model = NystroemRidge(n_components=500, centers="uniform", random_state=0)
@@ -83,10 +85,10 @@ def bench_predict():
     def job(n):
         distributed.predict(model, rows(n, 20_000)).sum().compute()
 
-    record_rates("predict", job, (100_000, 400_000, 1_600_000), 1.6)
+    record_rates(clusters, "predict", job, (100_000, 400_000, 1_600_000), 1.6)
 
 
-def bench_ntk():
+def bench_ntk(clusters):
     """Fill the kernel matrix of a deep network on workers, and solve on the client."""
 
     def job(n):
@@ -94,10 +96,10 @@ def bench_ntk():
         y = (X[:, 0] * X[:, 1] > 0.0).astype(int)
         distributed.NTKSVC(depth=5, C=0.01).fit(X, y)
 
-    record_rates("NTKSVC.fit", job, (1_000, 2_000, 4_000), 1.3)
+    record_rates(clusters, "NTKSVC.fit", job, (1_000, 2_000, 4_000), 1.3)
 
 
-def bench_ntk_predict():
+def bench_ntk_predict(clusters):
     """Compare rows with the support vectors of a deep machine."""
     X = np.random.default_rng(1).standard_normal((1_000, FEATURES))
     model = distributed.NTKSVC(depth=5).fit(X, X[:, 0] * X[:, 1] > 0.0)
@@ -105,10 +107,10 @@ def bench_ntk_predict():
     def job(n):
         model.decision_function(rows(n, 2_000)).sum().compute()
 
-    record_rates("NTKSVC values", job, (10_000, 20_000, 40_000), 1.6)
+    record_rates(clusters, "NTKSVC values", job, (10_000, 20_000, 40_000), 1.6)
 
 
-def bench_ridge():
+def bench_ridge(clusters):
     """Choose 500 centres by leverage scores, sum over the rows and solve."""
 
     def job(n):
@@ -116,10 +118,10 @@ def bench_ridge():
         y = dask.array.sin(X[:, 0]) + X[:, 1]
         distributed.NystroemRidge(n_components=500, random_state=0).fit(X, y)
 
-    record_rates("NystroemRidge.fit", job, (100_000, 200_000, 400_000), 1.3)
+    record_rates(clusters, "NystroemRidge.fit", job, (100_000, 200_000, 400_000), 1.3)
 
 
-def bench_ridge_predict():
+def bench_ridge_predict(clusters):
     """Sum 500 kernels at each row, by the class that was fitted on Dask."""
     X = rows(20_000, 5_000)
     model = distributed.NystroemRidge(n_components=500, random_state=0)
@@ -128,10 +130,12 @@ def bench_ridge_predict():
     def job(n):
         model.predict(rows(n, 25_000)).sum().compute()
 
-    record_rates("NystroemRidge.predict", job, (100_000, 200_000, 400_000), 1.6)
+    record_rates(
+        clusters, "NystroemRidge.predict", job, (100_000, 200_000, 400_000), 1.6
+    )
 
 
-def bench_rbf():
+def bench_rbf(clusters):
     """Take ten iterations of a search with 100 centres; one machine does the same."""
     sizes = 100_000, 200_000, 400_000
     search = {"precision": "diag", "max_iter": 10, "tol": 0.0, "random_state": 0}
@@ -143,7 +147,7 @@ def bench_rbf():
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        rates = record_rates("GaussianRBFRegressor.fit", job, sizes, 1.3)
+        rates = record_rates(clusters, "GaussianRBFRegressor.fit", job, sizes, 1.3)
         for n in sizes:
             X = rows(n, 25_000).compute()
             y = np.sin(X[:, 0]) + X[:, 1]
@@ -156,7 +160,7 @@ def bench_rbf():
             record(name, rates[2, n] / alone, 1.0, at_most=False, detail=text)
 
 
-def bench_design():
+def bench_design(clusters):
     """Choose rows for 66 functions and fit their targets; one machine does the same."""
     sizes = 100_000, 200_000, 400_000
 
@@ -165,7 +169,7 @@ def bench_design():
         y = dask.array.sin(X[:, 0]) + X[:, 1]
         distributed.DesignLeastSquares(LegendreBasis(2), random_state=0).fit(X, y)
 
-    rates = record_rates("DesignLeastSquares.fit", job, sizes, 1.3)
+    rates = record_rates(clusters, "DesignLeastSquares.fit", job, sizes, 1.3)
     for n in sizes:
         X = rows(n, 25_000).compute()
         y = np.sin(X[:, 0]) + X[:, 1]

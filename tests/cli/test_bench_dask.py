@@ -1,6 +1,7 @@
 import json
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 
 import dask as dask_package
 import numpy as np
@@ -47,6 +48,20 @@ def test_line_tells_rows_per_second(run, here, task, tmp_path):
     for case in json.loads((tmp_path / "a.json").read_text())["cases"]:
         assert case["task"] == task
         assert case["rows_per_second"] == case["n"] / case["warm_seconds"]["median"]
+
+
+def test_cold_call_is_the_first(run, here, monkeypatch):
+    """Seen red with rows that are judged first."""
+    task, lengths = dask.TASKS["ecdf"], []
+
+    def solve(package, X, *others):
+        lengths.append(len(X))
+        return task.solve(package, X, *others)
+
+    monkeypatch.setitem(dask.TASKS, "ecdf", replace(task, solve=solve))
+    run("bench", "--dask", "--n", "200", "--repeat", "1")
+
+    assert lengths == 2 * [200, 200, 150, 150]
 
 
 @pytest.mark.slow
