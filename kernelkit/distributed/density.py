@@ -50,7 +50,8 @@ class ProductKernelDensity(density.ProductKernelDensity):
     Notes
     -----
     Bandwidths and densities are those of the plain class up to rounding, 1e-12 of the
-    value; where a density is so small that it has a logarithm only, up to 1e-15 of its
+    value, or for "silverman", whose negative values cancel others, of the sum of their
+    sizes; where a density is so small that it has a logarithm only, up to 1e-15 of its
     exponent. Sums are added in an order that does not depend on workers, and neither
     does a bit of the result. Draws of `sample` are others than those of the plain
     class, and the same for the same seed and chunks.
