@@ -1,7 +1,7 @@
 """What a billion rows would cost on 10, 100 and 1000 workers, from runs on two.
 
 ``python -m pytest benchmarks/bench_plan.py -c benchmarks/pytest.ini`` runs each
-estimator at three sizes, and once more with smaller chunks of the largest. It fits
+estimator at three sizes in as many chunks, and the largest in more of them. It fits
 
     seconds = fixed + rows * (seconds per row) + chunks * (seconds per chunk)
 
@@ -9,8 +9,9 @@ to the processor times of the workers, to those of the client with the scheduler
 what is left of the time if all cores were used, which are waits between rounds; the
 last two without rows, save where the client gets a number for each. A Markdown table
 tells what follows. There, the work of the workers but for what is fixed is divided by
-their number, the rest is not, and bytes move as each class says that they do. Workers
-draw the rows, as a part of their work.
+their number, the rest is not, and bytes move as each class says that they do. The
+memory of a worker grows by the rows of a chunk as its highest does, or by two copies of
+them if that is more. Workers draw the rows, as a part of their work.
 """
 
 import resource
@@ -33,7 +34,7 @@ from kernelkit import distributed
 ROWS, PLANNED_CHUNK = 1e9, 1e6
 WORKERS = (10, 100, 1000)
 RATE = 1e9  # bytes per second between two machines, assumed
-CHUNKS, FINER = 16, 4  # of the largest size, and times as many
+CHUNKS, MORE_CHUNKS = 16, 64
 N_QUERIES = 100_000
 QUERIES = np.random.default_rng(1).standard_normal((N_QUERIES, 3))
 SUMS = 8 / 7  # of a tree that adds eight at a time: what moves over what comes in
@@ -171,7 +172,7 @@ JOBS = (
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds of a run on two workers, and the memory of one at the end."""
+    """Seconds of a run on two workers, and the highest memory of one so far."""
 
     n: int
     n_chunks: int
@@ -225,12 +226,13 @@ def plan(job, runs):
     off = max(abs(spent(run.n, run.n_chunks, 2) / run.wall - 1.0) for run in runs)
     n_chunks = ROWS / PLANNED_CHUNK
     moved = n_chunks * job.up * SUMS
-    fine, coarse = runs[-1], runs[-2]
-    growth = (coarse.peak - fine.peak) / (
-        coarse.n / coarse.n_chunks - fine.n / fine.n_chunks
+    small, large = runs[-2], runs[-1]
+    growth = (large.peak - small.peak - job.held * (large.n - small.n) / 2) / (
+        (large.n - small.n) / CHUNKS
     )
-    chunk = coarse.peak - job.held * coarse.n / 2
-    chunk += growth * (PLANNED_CHUNK - coarse.n / coarse.n_chunks)
+    fixed = large.peak - job.held * large.n / 2
+    per_row = max(growth, 2 * 8 * job.d)
+    chunk = fixed + per_row * (PLANNED_CHUNK - large.n / CHUNKS)
     cells = []
     for n_workers in WORKERS:
         transfer = (
@@ -272,10 +274,10 @@ def bench_plan(capsys):
         ):
             warnings.simplefilter("ignore", ConvergenceWarning)
             measure(client, job, job.n // 16, 4)  # workers import and compile
-            sizes = [(job.n, FINER * CHUNKS), (job.n, CHUNKS)]
-            sizes += [(job.n // k, CHUNKS // k) for k in (2, 4)]
-            finer, *others = [measure(client, job, *size) for size in sizes]
-        lines.append(plan(job, [*reversed(others), finer]))
+            # The highest memory so far is that of a run if chunks grow.
+            sizes = [(job.n, MORE_CHUNKS), *((job.n // k, CHUNKS) for k in (4, 2, 1))]
+            runs = [measure(client, job, *size) for size in sizes]
+        lines.append(plan(job, runs))
     matrix = 8 * ROWS**2
     lines.append(
         [f"`NTKSVC.fit`: the client would hold {matrix:.0g} bytes"]
