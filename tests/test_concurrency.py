@@ -18,6 +18,7 @@ from discovery import (
     outputs,
     quick,
 )
+from threadpoolctl import threadpool_limits
 from workers import fit_and_ask, fit_to_memmap, threads_used
 
 RNG = np.random.default_rng(0)
@@ -102,6 +103,18 @@ def test_threads_fit_at_once(Estimator):
 
     for one, other in zip(got, expected, strict=True):
         assert_same_bits(one, other)
+
+
+@each_estimator
+def test_threads_of_linear_algebra_change_no_bit(Estimator):
+    """Seen red with ridge regression that left some products to all of them."""
+    rows, _, queries = problem(Estimator)
+    expected = fit_and_ask(quick(Estimator), rows, queries)
+
+    with threadpool_limits(1, "blas"):
+        got = fit_and_ask(quick(Estimator), rows, queries)
+
+    assert_same_bits(got, expected)
 
 
 @each_estimator

@@ -124,8 +124,9 @@ class NystroemRidge(nystroem.NystroemRidge):
             add=Facts.add,
         )
         alpha = penalties(self, np.empty((0, *facts.shape)))
-        problem = _pose(self, rows, facts, float(alpha.min()))
-        solve(self, problem, alpha)
+        with _parallel.one_blas_thread:
+            problem = _pose(self, rows, facts, float(alpha.min()))
+            solve(self, problem, alpha)
         return self
 
     @check.params

@@ -33,26 +33,26 @@ def learn(estimator: Any, X: Any, y: Array, sample_weight: Any) -> None:
         What `fit` got.
     """
     alpha = penalties(estimator, y)
-    problem = pose(
-        estimator,
-        X,
-        y,
-        sample_weight,
-        alpha=float(alpha.min()),
-        solver=estimator.solver,
-    )
-    solve(estimator, problem, alpha)
+    with _parallel.one_blas_thread:
+        problem = pose(
+            estimator,
+            X,
+            y,
+            sample_weight,
+            alpha=float(alpha.min()),
+            solver=estimator.solver,
+        )
+        solve(estimator, problem, alpha)
 
 
 def solve(estimator: Any, problem: Problem, alpha: Array) -> None:
     """Minimise the squared errors plus the penalty, and store the solution."""
     tol, max_iter = estimator.tol, estimator.max_iter
-    with _parallel.one_blas_thread:
-        if problem.solver == "direct":
-            white = problem.whiten(problem.sums())
-            result = solve_direct(problem.centered(white), alpha)
-        else:
-            white, result = _solve_cg(problem, alpha, tol, max_iter)
+    if problem.solver == "direct":
+        white = problem.whiten(problem.sums())
+        result = solve_direct(problem.centered(white), alpha)
+    else:
+        white, result = _solve_cg(problem, alpha, tol, max_iter)
     if problem.solver == "cg" and not result.has_converged:
         warn(
             f"Conjugate gradients stopped after max_iter={max_iter} iterations with a "

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_consistent_length
 
-from kernelkit import _parallel
 from kernelkit import _validation as check
 from kernelkit._validation import Array
 from kernelkit._warnings import warn
@@ -212,15 +211,14 @@ def pose(
     kernel = kernel_of(estimator, X.shape[1])
     n = X.shape[0]
     refuse_too_many(estimator.n_components, n)
-    with _parallel.one_blas_thread:
-        centers, proba = _find_centers(estimator, kernel, X, weights, alpha)
-        has_all = _has_all_rows(centers, n, weights)
-        solver = choose_solver(solver, centers, has_all=has_all)
-        rows = X[centers.ids] if kernel.is_precomputed else centers.rows
-        rounding = rounding_of_sums(sum_of_sizes(kernel, X, weights))
-        span = span_centers(
-            kernel, centers, rows, alpha=alpha, rounding=rounding, solver=solver
-        )
+    centers, proba = _find_centers(estimator, kernel, X, weights, alpha)
+    has_all = _has_all_rows(centers, n, weights)
+    solver = choose_solver(solver, centers, has_all=has_all)
+    rows = X[centers.ids] if kernel.is_precomputed else centers.rows
+    rounding = rounding_of_sums(sum_of_sizes(kernel, X, weights))
+    span = span_centers(
+        kernel, centers, rows, alpha=alpha, rounding=rounding, solver=solver
+    )
     basis, basis_rows = np.empty((span.rank, span.rank)), None
     if has_all:
         basis_rows = np.zeros((n, span.rank))  # rows without weight do not count

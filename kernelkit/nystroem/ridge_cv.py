@@ -198,14 +198,18 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
         alphas = np.unique(
             check.positive_numbers(self, "alphas", None, "a list of finite numbers > 0")
         )
-        problem = pose(self, X, y, sample_weight, alpha=float(alphas[0]))
         with _parallel.one_blas_thread:
-            if self.scoring is None:
-                every = np.arange(len(y))
-                ((white, path),) = _paths(problem, [every])
-                scores = -_gcv(problem, path, alphas)
-            else:
-                white, path, scores = self._cross_validate(problem, y, alphas)
+            self._learn(X, y, sample_weight, alphas)
+        return self
+
+    def _learn(self, X: Any, y: Array, sample_weight: Any, alphas: Array) -> None:
+        problem = pose(self, X, y, sample_weight, alpha=float(alphas[0]))
+        if self.scoring is None:
+            every = np.arange(len(y))
+            ((white, path),) = _paths(problem, [every])
+            scores = -_gcv(problem, path, alphas)
+        else:
+            white, path, scores = self._cross_validate(problem, y, alphas)
         if np.isnan(scores).all():
             raise ValueError(
                 "The score of every alpha is NaN: look at scoring, and whether each "
@@ -221,7 +225,6 @@ class NystroemRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):
             [path.effective_dimension(alpha) for alpha in alphas]
         )
         keep(self, problem, white, path.beta(self.alpha_))
-        return self
 
     def predict(self, X: Any) -> Array:
         """Predict the targets of query rows with the chosen penalty.
