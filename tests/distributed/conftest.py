@@ -22,6 +22,18 @@ def client(cluster):
 
 
 @pytest.fixture
+def in_this_thread(request):
+    """Compute where errors can be debugged, unless a test asks for workers."""
+    import dask
+
+    if {"client", "cluster"} & {*request.fixturenames}:
+        yield
+    else:
+        with dask.config.set(scheduler="synchronous"):
+            yield
+
+
+@pytest.fixture
 def report(record_property):
     """Have a `Tally` printed at the end of the run, and see that it is clean."""
 

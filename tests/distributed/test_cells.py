@@ -14,11 +14,7 @@ from kernelkit.distributed import MultivariateECDF, boxes, cells, chunks
 EMPTY = np.empty((0, 1))
 RNG = np.random.default_rng(0)
 
-
-@pytest.fixture(autouse=True)
-def in_this_thread():
-    with dask.config.set(scheduler="synchronous"):
-        yield
+pytestmark = pytest.mark.usefixtures("in_this_thread")
 
 
 def surveyed(X, cut="seven", **options):

@@ -23,15 +23,7 @@ FRAME = pd.DataFrame(X, columns=["a", "b", "c"])
 
 MANY = dask.array.from_array(X, chunks=(3, -1))  # 67 chunks, a tree of three levels
 
-
-@pytest.fixture(autouse=True)
-def in_this_thread(request):
-    """Compute where errors can be debugged, unless a test asks for workers."""
-    if "client" in request.fixturenames:
-        yield
-    else:
-        with dask.config.set(scheduler="synchronous"):
-            yield
+pytestmark = pytest.mark.usefixtures("in_this_thread")
 
 
 def as_list(rows):

@@ -33,15 +33,7 @@ METHODS = ["score_samples", "loo_log_density", "cdf"]
 
 each_way = pytest.mark.parametrize("through_cells", [False, True])
 
-
-@pytest.fixture(autouse=True)
-def in_this_thread(request):
-    """Compute where errors can be debugged."""
-    if "client" in request.fixturenames:
-        yield
-    else:
-        with dask.config.set(scheduler="synchronous"):
-            yield
+pytestmark = pytest.mark.usefixtures("in_this_thread")
 
 
 @pytest.fixture

@@ -73,15 +73,7 @@ BASES = [
 each_basis = pytest.mark.parametrize("features", BASES, ids=str)
 each_weights = pytest.mark.parametrize("weights", [None, WEIGHTS])
 
-
-@pytest.fixture(autouse=True)
-def in_this_thread(request):
-    """Compute where errors can be debugged, unless a test asks for workers."""
-    if "client" in request.fixturenames:
-        yield
-    else:
-        with dask.config.set(scheduler="synchronous"):
-            yield
+pytestmark = pytest.mark.usefixtures("in_this_thread")
 
 
 @pytest.fixture(autouse=True)

@@ -34,15 +34,7 @@ HEAVY = np.array([1.0, 1.0, 3.0] * 400)  # weights
 each_rule = pytest.mark.parametrize("rule", ["rls", "uniform", "rpcholesky"])
 each_solver = pytest.mark.parametrize("solver", ["direct", "cg"])
 
-
-@pytest.fixture(autouse=True)
-def in_this_thread(request):
-    """Compute where errors can be debugged, unless a test asks for workers."""
-    if "client" in request.fixturenames:
-        yield
-    else:
-        with dask.config.set(scheduler="synchronous"):
-            yield
+pytestmark = pytest.mark.usefixtures("in_this_thread")
 
 
 def model(alpha=0.1, **params):

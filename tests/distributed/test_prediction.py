@@ -33,15 +33,7 @@ LABELS = np.where(Y > 0.0, "yes", "perhaps")
 WEIGHTS = RNG.uniform(size=len(X)) * (RNG.uniform(size=len(X)) > 0.2)
 FRAME = pd.DataFrame(X, columns=["a", "b", "c"])
 
-
-@pytest.fixture(autouse=True)
-def in_this_thread(request):
-    """Compute where errors can be debugged, unless a test asks for workers."""
-    if "client" in request.fixturenames:
-        yield
-    else:
-        with dask.config.set(scheduler="synchronous"):
-            yield
+pytestmark = pytest.mark.usefixtures("in_this_thread")
 
 
 def search():

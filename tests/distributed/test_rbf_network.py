@@ -41,18 +41,11 @@ WORDS = np.array(["low", "middle", "high", "none"])[(Y > -0.5) + 1 * (Y > 0.7)]
 FRAME = pd.DataFrame(X, columns=["a", "b", "c", "d"])
 CENTERS = X[:15]
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.usefixtures("in_this_thread"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 each_weights = pytest.mark.parametrize("weights", [None, WEIGHTS])
-
-
-@pytest.fixture(autouse=True)
-def in_this_thread(request):
-    """Compute where errors can be debugged, unless a test asks for workers."""
-    if "cluster" in request.fixturenames:
-        yield
-    else:
-        with dask.config.set(scheduler="synchronous"):
-            yield
 
 
 @pytest.fixture(autouse=True)

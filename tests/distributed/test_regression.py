@@ -30,15 +30,7 @@ POSITIVE = [name for name, kernel in KERNELS.items() if not kernel.is_signed]
 each_way = pytest.mark.parametrize("through_cells", [False, True])
 each_order = pytest.mark.parametrize("order", [0, 1])
 
-
-@pytest.fixture(autouse=True)
-def in_this_thread(request):
-    """Compute where errors can be debugged."""
-    if "client" in request.fixturenames:
-        yield
-    else:
-        with dask.config.set(scheduler="synchronous"):
-            yield
+pytestmark = pytest.mark.usefixtures("in_this_thread")
 
 
 @pytest.fixture
