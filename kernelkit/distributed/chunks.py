@@ -254,6 +254,15 @@ def whole(piece: Piece, n_chunks: int, lengths: tuple[int, ...] | None = None) -
     return piece.value
 
 
+def refuse_other_length(n: int, n_rows: int) -> None:
+    """Raise ValueError if there are not as many entries as rows."""
+    if n != n_rows:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has "
+            f"{n_rows} rows, and y or sample_weight has {n}."
+        )
+
+
 def on_chunks(
     step: str,
     function: Callable[..., Any],
@@ -340,13 +349,13 @@ def _blocks(part: Any, X: Any, lengths: tuple[int, ...] | None) -> list[Any]:
                 "Dask collections with the same chunks: take them from the same frame, "
                 "or call X.compute_chunk_sizes() first."
             )
-        _refuse_other_length(part.shape[0] if part.ndim else 1, lengths)
+        refuse_other_length(part.shape[0] if part.ndim else 1, sum(lengths))
         part = dask.array.from_array(part, chunks=(lengths, *part.shape[1:]))
     if not hasattr(part, "chunks"):  # a frame
         blocks = part.to_delayed()
     else:
         if lengths is not None and not np.isnan(part.chunks[0]).any():
-            _refuse_other_length(part.shape[0], lengths)
+            refuse_other_length(part.shape[0], sum(lengths))
             part = part.rechunk((lengths, *part.shape[1:]))
         elif part.ndim > 1:
             part = part.rechunk({1: -1})
@@ -357,14 +366,6 @@ def _blocks(part: Any, X: Any, lengths: tuple[int, ...] | None) -> list[Any]:
             "give both the same chunks."
         )
     return list(blocks)
-
-
-def _refuse_other_length(n: int, lengths: tuple[int, ...]) -> None:
-    if n != sum(lengths):
-        raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: X has "
-            f"{sum(lengths)} rows, and y or sample_weight has {n}."
-        )
 
 
 def _of_chunk(

@@ -130,7 +130,7 @@ class DesignLeastSquares(design.DesignLeastSquares):
             y = check.partly_known_targets(self, y)
             labelled = chunks.rows_of(X)
             if labelled.lengths is not None:
-                _refuse_other_length(y, sum(labelled.lengths))
+                chunks.refuse_other_length(len(y), sum(labelled.lengths))
         chosen = vars(self).get("_chosen")
         if chosen is None or chosen.key != self._key(X, sample_weight):
             chosen = self._choose(X, sample_weight)
@@ -261,16 +261,8 @@ def _targets(labelled: Chunks, y: Any, chosen: _Chosen) -> Array:
     if chunks.is_collection(y):
         step = "design-targets"
         return of_some(labelled, chosen.lengths, step, _targets_at, numbers)
-    _refuse_other_length(y, int(chosen.lengths.sum()))
+    chunks.refuse_other_length(len(y), int(chosen.lengths.sum()))
     return y[numbers]
-
-
-def _refuse_other_length(y: Array, n: int) -> None:
-    if len(y) != n:
-        raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: [{n}, "
-            f"{len(y)}]"
-        )
 
 
 def _targets_at(rows: Rows, picks: Array) -> Array:

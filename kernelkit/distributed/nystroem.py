@@ -213,14 +213,13 @@ def _pose(
     source = Source.of(rows, facts, model)
     kernel = kernel_for(model)
     refuse_too_many(estimator.n_components, source.n_rows)
-    with _parallel.one_blas_thread:
-        chosen = choose(estimator, source, alpha)
-        centers = chosen.centers
-        solver = choose_solver(estimator.solver, centers, has_all=chosen.has_all)
-        rounding = statistics.rounding_of_sums(facts.size)
-        span = span_centers(
-            kernel, centers, centers.rows, alpha=alpha, rounding=rounding, solver=solver
-        )
+    chosen = choose(estimator, source, alpha)
+    centers = chosen.centers
+    solver = choose_solver(estimator.solver, centers, has_all=chosen.has_all)
+    rounding = statistics.rounding_of_sums(facts.size)
+    span = span_centers(
+        kernel, centers, centers.rows, alpha=alpha, rounding=rounding, solver=solver
+    )
     counts = chosen.counts
     if counts is None:
         counts = np.full(len(centers), facts.weight / len(centers))

@@ -136,7 +136,7 @@ class GaussianRBFRegressor(_NetworkOnChunks, regressor.GaussianRBFRegressor):
 
     A fit reads `X` once; for a moment, workers hold the rows twice. An iteration takes
     two rounds of tasks or a few more; a round costs a few ms for each chunk beyond the
-    sums, 3 to 10 on two cores, so chunks of 50,000 rows or more pay.
+    sums, so large chunks pay.
 
     Examples
     --------
@@ -316,8 +316,8 @@ class GaussianRBFClassifier(_NetworkOnChunks, classifier.GaussianRBFClassifier):
 
     A fit reads `X` once; for a moment, workers hold the rows twice. It takes some 100
     to 300 rounds of tasks, of which up to a hundred fit the weights to the first
-    precision; a round costs a few ms for each chunk beyond the sums, 3 to 10 on two
-    cores, so chunks of 50,000 rows or more pay.
+    precision; a round costs a few ms for each chunk beyond the sums, so large chunks
+    pay.
 
     Examples
     --------
