@@ -546,7 +546,7 @@ class TestSelection:
         got = model().fit(rows, Y)
 
         assert_same(got, plain().fit(X, Y))
-        with pytest.raises(ValueError, match="inconsistent.* 300 rows.* 299"):
+        with pytest.raises(ValueError, match=r"inconsistent.* 300 rows.* 299"):
             model().fit(rows, Y[:-1])
 
     def test_designs_that_are_drawn_again(self):
